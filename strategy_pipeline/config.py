@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     symbols: Annotated[tuple[str, ...], NoDecode] = Field((), description="BASE/QUOTE, comma separated; empty: the source's default")
     timeframe: str = Field("1h", description=f"bar length, one of {', '.join(TIMEFRAMES)}")
     history_from: dt.date | None = Field(None, description="first day of history (default: the profile's history_days)")
-    backend: Literal["embedded", "azure"] = Field("embedded", description="embedded: SQLite and local files; azure: Cosmos DB and Blob Storage")
+    backend: Literal["embedded", "azure"] = Field(
+        "embedded", description="embedded: SQLite and local files; azure: Cosmos DB and Blob Storage"
+    )
     profile: Literal["tiny", "quick", "standard", "full"] = Field("quick", description="sizes: history, population, training budgets")
     population: int | None = Field(None, ge=1, le=1_000_000, description="new candidates a day (default: the profile's)")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random draw")
@@ -105,7 +107,9 @@ class Settings(BaseSettings):
     target_volatility: float = Field(0.15, gt=0, le=5, description="annualised volatility the portfolio aims at")
     max_weight: float = Field(0.25, gt=0, le=1, description="largest absolute weight of one symbol")
     max_gross: float = Field(1.0, gt=0, le=10, description="largest sum of absolute weights")
-    max_correlation: float = Field(0.8, gt=0, le=1, description="candidates more correlated than this with an active strategy are not added")
+    max_correlation: float = Field(
+        0.8, gt=0, le=1, description="candidates more correlated than this with an active strategy are not added"
+    )
     feature_set: Literal["minimal", "standard", "full"] = Field("standard", description="named feature set the models see")
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server (default: SQLite under home)")
     lake_url: str | None = Field(None, description="fsspec URL of the lake (default: home/lake)")

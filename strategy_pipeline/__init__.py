@@ -1,0 +1,47 @@
+"""strategy_pipeline: a learning pipeline for crypto trading strategies.
+
+The public surface: `Bars, Costs, Orchestrator, Settings, Strategy, backtest` here, and the rooms beside
+them (`strategy_pipeline.indicators`, `.strategies`, `.generation`, `.selection`, ...). Importing the
+package imports nothing heavy; a name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strategy_pipeline.backtest import Costs, backtest
+    from strategy_pipeline.config import Settings
+    from strategy_pipeline.market import Bars
+    from strategy_pipeline.orchestrator import Orchestrator
+    from strategy_pipeline.strategies import Strategy
+
+try:
+    __version__ = version("strategy-pipeline")
+except PackageNotFoundError:  # read from a source tree that was never installed
+    __version__ = "0+source"
+
+_HOME = {
+    "Bars": "strategy_pipeline.market",
+    "Costs": "strategy_pipeline.backtest",
+    "Orchestrator": "strategy_pipeline.orchestrator",
+    "Settings": "strategy_pipeline.config",
+    "Strategy": "strategy_pipeline.strategies",
+    "backtest": "strategy_pipeline.backtest",
+}
+
+__all__ = ["Bars", "Costs", "Orchestrator", "Settings", "Strategy", "__version__", "backtest"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'strategy_pipeline' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
