@@ -1,0 +1,31 @@
+"""Sources: each reads a market from somewhere and keeps the protocol of `base.MarketSource`.
+
+What belongs here: reading rows and saying when each could be known. What does not: judging or mending them (quality).
+Each source lives in its own module, imported only when it is opened.
+"""
+
+from __future__ import annotations
+
+from strategy_pipeline.config import Settings
+from strategy_pipeline.market.sources.base import BAR_COLUMNS, OPTIONAL_BAR_COLUMNS, MarketSource
+
+__all__ = ["BAR_COLUMNS", "OPTIONAL_BAR_COLUMNS", "MarketSource", "open_source"]
+
+
+def open_source(settings: Settings) -> MarketSource:
+    """The source that ``settings.source`` names: sample, files, indices or ccxt."""
+    if settings.source == "files":
+        from strategy_pipeline.market.sources.files import FilesSource
+
+        return FilesSource(settings)
+    if settings.source == "indices":
+        from strategy_pipeline.market.sources.indices import IndicesSource
+
+        return IndicesSource(settings)
+    if settings.source == "ccxt":
+        from strategy_pipeline.market.sources.exchange import ExchangeSource
+
+        return ExchangeSource(settings)
+    from strategy_pipeline.market.sources.sample import SampleSource
+
+    return SampleSource(settings)
