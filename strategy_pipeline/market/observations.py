@@ -74,15 +74,16 @@ def as_table(table: str, frame: pd.DataFrame) -> pd.DataFrame:
         raise MissingColumnError(f"Expected the {table} table to have {', '.join(columns)}, was without {', '.join(absent)}; add them")
     if frame.empty:
         return empty_table(table)
-    out = {}
+    out: dict[str, pd.Series] = {}
     for name, dtype in columns.items():
         column = frame[name]
+        kind = pd.api.types.pandas_dtype(dtype)
         if dtype == TIME:
-            out[name] = pd.to_datetime(column, utc=True).astype(TIME)
+            out[name] = pd.to_datetime(column, utc=True).astype(kind)
         elif dtype == "str":
-            out[name] = column.astype("str").fillna("")
+            out[name] = column.astype(kind).fillna("")
         else:
-            out[name] = column.astype(dtype)
+            out[name] = column.astype(kind)
     result = pd.DataFrame(out)
     if result["ts"].isna().any() or result["available_at"].isna().any():
         raise InvalidBarsError(f"Expected every {table} row to have ts and available_at, was a row without; drop or date such rows")

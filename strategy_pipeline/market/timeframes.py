@@ -59,7 +59,7 @@ def to_time(value: Any) -> np.datetime64:
         raise InvalidBarsError(f"Expected a time, was {value!r}; give a date such as 2025-06-29")
     if stamp.tzinfo is not None:
         stamp = stamp.tz_convert("UTC").tz_localize(None)
-    return np.datetime64(stamp.as_unit("ns").to_datetime64(), "ns")
+    return stamp.as_unit("ns").to_datetime64()
 
 
 def _as_times(times: Any) -> np.ndarray:
@@ -118,11 +118,14 @@ def open_grid(start: Any, end: Any, timeframe: str) -> np.ndarray:
     if first >= end:
         return np.empty(0, dtype="datetime64[ns]")
     if timeframe == "1M":
-        month, last = first.astype("datetime64[M]").astype(np.int64), end.astype("datetime64[M]").astype(np.int64)
+        month, last = (int(time.astype("datetime64[M]").astype(np.int64)) for time in (first, end))
         months = np.arange(month, last + 1, dtype=np.int64).astype("datetime64[M]").astype("datetime64[ns]")
         return months[months < end]
-    stamps = np.arange(first.astype(np.int64), end.astype(np.int64), _nanoseconds(timeframe), dtype=np.int64)
-    return stamps.astype("datetime64[ns]")
+    step = _nanoseconds(timeframe)
+    # Counted in integers: numpy's arange computes its length in floats and would lose a nanosecond over years.
+    origin = int(first.astype(np.int64))
+    count = -(-(int(end.astype(np.int64)) - origin) // step)
+    return (origin + step * np.arange(count, dtype=np.int64)).astype("datetime64[ns]")
 
 
 def bars_per_year(timeframe: str) -> float:
