@@ -1,0 +1,54 @@
+"""Evidence: what the best of many tries is worth.
+
+What belongs here: counting trials, statistics of returns under multiple testing, the gate and its
+verdicts. Everything takes arrays of returns, days in rows and strategies in columns, and ids. What does
+not belong: what a strategy is, how it was run (`backtest/`), and what becomes of it (`book/`).
+"""
+
+from strategy_pipeline.selection.clusters import cluster_labels, effective_trials
+from strategy_pipeline.selection.errors import InvalidReturnsError, LedgerVersionError
+from strategy_pipeline.selection.evidence import Evidence, Selection
+from strategy_pipeline.selection.gate import Gate, select, t_threshold
+from strategy_pipeline.selection.intervals import SharpeInterval, sharpe_interval
+from strategy_pipeline.selection.overfitting import Overfitting, cross_validated_overfitting, probability_of_backtest_overfitting
+from strategy_pipeline.selection.ratios import (
+    deflated_sharpe_ratio,
+    expected_maximum_sharpe,
+    minimum_track_record_length,
+    probabilistic_sharpe_ratio,
+    sharpe_ratio,
+    sharpe_standard_error,
+    t_statistic,
+)
+from strategy_pipeline.selection.stepwise import StepM, bootstrap_standard_error, reality_check, spa_p_value, stepm
+from strategy_pipeline.selection.trials import TrialsLedger
+
+__all__ = [
+    "Evidence",
+    "Gate",
+    "InvalidReturnsError",
+    "LedgerVersionError",
+    "Overfitting",
+    "Selection",
+    "SharpeInterval",
+    "StepM",
+    "TrialsLedger",
+    "bootstrap_standard_error",
+    "cluster_labels",
+    "cross_validated_overfitting",
+    "deflated_sharpe_ratio",
+    "effective_trials",
+    "expected_maximum_sharpe",
+    "minimum_track_record_length",
+    "probabilistic_sharpe_ratio",
+    "probability_of_backtest_overfitting",
+    "reality_check",
+    "select",
+    "sharpe_interval",
+    "sharpe_ratio",
+    "sharpe_standard_error",
+    "spa_p_value",
+    "stepm",
+    "t_statistic",
+    "t_threshold",
+]
