@@ -1,20 +1,32 @@
 """`Strategy`: one candidate, as data.
 
-What belongs here: the frozen record and its parts. Reading and writing text and JSON, identity and the
-tunable parameters live beside it.
+What belongs here: the frozen record and its parts, and what makes a record wrong in itself. Reading and
+writing text and JSON, the meaning of conditions and the tunable parameters live beside it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from strategy_pipeline.indicators.expressions import Value
+from strategy_pipeline.config import TIMEFRAMES
+from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.indicators.expressions import Number, Value
+from strategy_pipeline.strategies.canonical import canonical_condition, canonical_value, finite
 from strategy_pipeline.strategies.conditions import Condition
+from strategy_pipeline.strategies.documents import canonical_json, read_strategy, strategy_document
+from strategy_pipeline.strategies.naming import SYMBOL, near
+from strategy_pipeline.strategies.own_timeframe import value_without_own_timeframe, without_own_timeframe
+from strategy_pipeline.strategies.writing import strategy_text
 
 FAMILIES = (
     "momentum", "mean_reversion", "breakout", "trend", "volatility", "volume", "sentiment", "macro", "cross_asset", "ml", "rl", "ensemble",
 )  # fmt: skip
+# Widest distances that still mean something: a stop of 100 % is never reached from above zero.
+_LIMITS = {"stop": 1.0, "trail": 1.0, "take": 10.0}
+_ATR_MULTIPLE = 100.0
+_SIZES = {"all_in": 1.0, "fraction": 1.0, "volatility_target": 5.0, "kelly": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +55,18 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """One candidate. Equal strategies have equal `id`s.
+    """One candidate. Building one checks it and puts it into canonical form, so equal strategies are equal
+    objects with equal `id`s. StrategyError names the field that is wrong.
 
+    family
+        One of `FAMILIES`.
     symbols
-        ``("*",)`` for every symbol of the bars given (judged pooled), or the named ones.
+        ``("*",)`` for every symbol of the bars given (judged pooled), or the named ones, sorted.
     enter_long, enter_short
         At least one is given.
     exit_long, exit_short
-        When to leave a long / a short by signal; ``exit when`` in the text sets both.
+        When to leave a long / a short by signal; ``exit when`` in the text sets both. The exit of a side that
+        is never entered is dropped.
     stop, take, trail
         Distances set from the fill price before slippage; None is none.
     hold
@@ -69,3 +85,107 @@ class Strategy:
     trail: Level | None = None
     hold: int | None = None
     size: Size = Size("all_in")
+    _id: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        settle = object.__setattr__
+        if self.family not in FAMILIES:
+            raise StrategyError(f"Expected a family of {', '.join(FAMILIES)}, was {self.family!r}{near(self.family, FAMILIES)}.")
+        settle(self, "symbols", _symbols(self.symbols))
+        if self.timeframe not in TIMEFRAMES:
+            raise StrategyError(f"Expected a timeframe of {', '.join(TIMEFRAMES)}, was {self.timeframe!r}.")
+        if self.enter_long is None and self.enter_short is None:
+            raise StrategyError("Expected enter_long or enter_short, was neither: the strategy would never trade.")
+        for side in ("long", "short"):
+            for name in (f"enter_{side}", f"exit_{side}"):
+                condition = getattr(self, name)
+                if condition is not None:
+                    entered = name.startswith("enter") or getattr(self, f"enter_{side}") is not None
+                    own = without_own_timeframe(canonical_condition(condition), self.timeframe)
+                    settle(self, name, own if entered else None)
+        for name in ("stop", "take", "trail"):
+            if getattr(self, name) is not None:
+                settle(self, name, _level(name, getattr(self, name)))
+        if self.hold is not None:
+            settle(self, "hold", _whole("hold", self.hold, 1, 1_000_000))
+        settle(self, "size", _size(self.size, self.timeframe))
+
+    @property
+    def id(self) -> str:
+        """The first 16 hexadecimal digits of SHA-256 over the canonical JSON: equal strategies, equal ids."""
+        if self._id is None:
+            object.__setattr__(self, "_id", hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16])
+        assert self._id is not None
+        return self._id
+
+    @property
+    def text(self) -> str:
+        """The strategy as sentences; `parse(strategy.text) == strategy`."""
+        return strategy_text(self)
+
+    def __str__(self) -> str:
+        return strategy_text(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The strategy as JSON data (see `documents`); `Strategy.from_json(strategy.to_json()) == strategy`."""
+        return strategy_document(self)
+
+    @classmethod
+    def from_json(cls, document: object) -> Strategy:
+        """The strategy of a JSON document; StrategyError says which key is wrong, and why."""
+        return read_strategy(document)
+
+
+def _symbols(symbols: object) -> tuple[str, ...]:
+    if isinstance(symbols, str) or not isinstance(symbols, (tuple, list)) or not symbols:
+        raise StrategyError(f"Expected symbols as a tuple such as ('BTC/USDT',) or ('*',), was {symbols!r}.")
+    if tuple(symbols) == ("*",):
+        return ("*",)
+    for symbol in symbols:
+        if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
+            raise StrategyError(f"Expected a symbol written BASE/QUOTE such as BTC/USDT, or * alone for all, was {symbol!r}.")
+    return tuple(sorted(set(symbols)))
+
+
+def _whole(name: str, value: object, low: int, high: int) -> int:
+    number = finite(value, name)
+    if number != int(number) or not low <= number <= high:
+        raise StrategyError(f"Expected {name} as a whole number from {low} to {high}, was {value!r}.")
+    return int(number)
+
+
+def _level(name: str, level: object) -> Level:
+    if not isinstance(level, Level):
+        raise StrategyError(f"Expected {name} as a Level, was {level!r}.")
+    value = finite(level.value, name)
+    if level.kind == "percent":
+        if not 0 < value < _LIMITS[name]:
+            raise StrategyError(
+                f"Expected {name} above 0% and below {_LIMITS[name]:.0%} of the fill price, was {value:.6%}: "
+                + ("it would close every position at once." if value <= 0 else "no price would reach it.")
+            )
+        if level.length:
+            raise StrategyError(f"Expected {name} in percent without a length, was length {level.length}; only ATR distances have one.")
+        return Level("percent", value)
+    if level.kind == "atr":
+        if not 0 < value <= _ATR_MULTIPLE:
+            raise StrategyError(f"Expected {name} as a multiple of the ATR above 0 and at most {_ATR_MULTIPLE:g}, was {value:g}.")
+        return Level("atr", value, _whole(f"{name}'s ATR length", level.length, 1, 100_000))
+    raise StrategyError(f"Expected {name} in percent or atr, was {level.kind!r}.")
+
+
+def _size(size: object, timeframe: str) -> Size:
+    if not isinstance(size, Size) or size.kind not in _SIZES:
+        raise StrategyError(f"Expected size of {', '.join(_SIZES)}, was {size!r}.")
+    if size.series is not None and size.kind != "volatility_target":
+        raise StrategyError(f"Expected a series with size volatility_target only, was one with {size.kind}.")
+    if size.kind == "all_in":
+        return Size("all_in")
+    value = finite(size.value, "size")
+    if not 0 < value <= _SIZES[size.kind]:
+        unit = "" if size.kind == "kelly" else " of equity" if size.kind == "fraction" else " annual volatility"
+        raise StrategyError(f"Expected size {size.kind} above 0 and at most {_SIZES[size.kind]:g}{unit}, was {value:g}.")
+    series = None if size.series is None else value_without_own_timeframe(canonical_value(size.series), timeframe)
+    if isinstance(series, Number):
+        raise StrategyError(f"Expected a volatility series after 'of' in size, was the number {series.value:g}.")
+    return Size(size.kind, value, series)
