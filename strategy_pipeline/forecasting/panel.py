@@ -1,0 +1,193 @@
+"""Bars and features as the models see them: aligned arrays, cut at what was known.
+
+What belongs here: the view of a market that models train on and predict from, horizons, and labels. What does not:
+anything fitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from strategy_pipeline.errors import InvalidBarsError, MissingInputError
+from strategy_pipeline.forecasting.kernels import trailing_mean
+
+YEAR = np.timedelta64(365, "D") / np.timedelta64(1, "ns")
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How far a forecast looks: a number of bars, and the name that series carry.
+
+    Intraday bars look 24 hours ahead and are named ``24h``; a day is one bar and also ``24h``; longer bars look one bar
+    ahead and are named by the timeframe (``3d``, ``1w``, ``1M``).
+    """
+
+    bars: int
+    label: str
+    years: float  # length in years of 365 days, to annualise
+
+    @classmethod
+    def of(cls, timeframe: str, hours: int = 24) -> Horizon:
+        """The horizon of `hours` in bars of `timeframe`, at least one bar."""
+        from strategy_pipeline.market import timeframes
+
+        step = float(timeframes.duration(timeframe) / np.timedelta64(1, "ns"))
+        asked = hours * 3600e9
+        bars = max(1, round(asked / step))
+        label = f"{hours}h" if step <= asked else timeframe
+        return cls(bars, label, bars * step / YEAR)
+
+    @property
+    def stride(self) -> int:
+        """Spacing of training rows: four a horizon. Labels overlap, so denser rows add cost and little else."""
+        return max(1, self.bars // 4)
+
+
+@dataclass
+class Panel:
+    """Arrays of one market, rows of time in the second axis; NaN where no bar is.
+
+    `open, high, low, close, volume`: float64 (n_symbols, n_bars). `features`: float32 (n_symbols, n_bars, n_features) or
+    None. `times` are bar opens, `closes` the moments the bars were known, datetime64[ns] (n_bars,).
+    """
+
+    symbols: tuple[str, ...]
+    timeframe: str
+    times: np.ndarray
+    closes: np.ndarray
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    features: np.ndarray | None = None
+    feature_names: tuple[str, ...] = ()
+    horizon: Horizon = field(default_factory=lambda: Horizon(24, "24h", 24 / 8760))
+
+    @classmethod
+    def of(cls, bars: Any, features: Any = None) -> Panel:
+        """From `Bars` and a `FeatureMatrix` (or None). A panel passes through unchanged.
+
+        Raises
+        ------
+        InvalidBarsError
+            The features stand on other times or symbols than the bars.
+        """
+        if isinstance(bars, Panel):
+            return bars
+        panel = cls(
+            symbols=tuple(bars.symbols),
+            timeframe=bars.timeframe,
+            times=np.asarray(bars.times, dtype="datetime64[ns]"),
+            closes=np.asarray(bars.available_at, dtype="datetime64[ns]"),
+            open=bars.open,
+            high=bars.high,
+            low=bars.low,
+            close=bars.close,
+            volume=bars.volume,
+            horizon=Horizon.of(bars.timeframe),
+        )
+        if features is not None:
+            if tuple(features.symbols) != panel.symbols or not np.array_equal(
+                np.asarray(features.times, dtype="datetime64[ns]"), panel.times
+            ):
+                raise InvalidBarsError(
+                    f"Expected features on the bars' {len(panel.symbols)} symbols and {len(panel.times)} times, was "
+                    f"{len(features.symbols)} symbols and {len(features.times)} times, so rows would not match; "
+                    "build the features from the same bars"
+                )
+            panel.features = np.asarray(features.values, dtype=np.float32)
+            panel.feature_names = tuple(features.feature_names)
+        return panel
+
+    @property
+    def n_symbols(self) -> int:
+        return self.close.shape[0]
+
+    @property
+    def n_bars(self) -> int:
+        return self.close.shape[1]
+
+    @property
+    def feature_values(self) -> np.ndarray:
+        """The features, or `MissingInputError` where none were given."""
+        if self.features is None:
+            raise MissingInputError("Expected a feature matrix, was none, so the model has no inputs; pass features.build(bars)")
+        return self.features
+
+    def rows(self, start: int, end: int) -> Panel:
+        """Bars `start` to `end` (exclusive). A view."""
+        cut = slice(max(start, 0), end)
+        return Panel(
+            self.symbols,
+            self.timeframe,
+            self.times[cut],
+            self.closes[cut],
+            *(getattr(self, name)[:, cut] for name in ("open", "high", "low", "close", "volume")),
+            features=None if self.features is None else self.features[:, cut],
+            feature_names=self.feature_names,
+            horizon=self.horizon,
+        )
+
+    def known_at(self, moment: np.datetime64) -> Panel:
+        """The bars that had closed by `moment`."""
+        return self.rows(0, int(np.searchsorted(self.closes, np.datetime64(moment, "ns"), side="right")))
+
+    def index_of(self, moment: np.datetime64) -> int:
+        """Position of the first bar that opens at or after `moment`."""
+        return int(np.searchsorted(self.times, np.datetime64(moment, "ns"), side="left"))
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Number of each bar since the epoch, int64 (n_bars,): the same bar has the same number in every slice."""
+        from strategy_pipeline.market import timeframes
+
+        length = int(timeframes.duration(self.timeframe) / np.timedelta64(1, "ns"))
+        if self.timeframe == "1M":
+            return self.times.astype("datetime64[M]").astype(np.int64)
+        return self.times.astype(np.int64) // length
+
+    @cached_property
+    def log_returns(self) -> np.ndarray:
+        """Log return of each bar's close on the bar before, float64 (n_symbols, n_bars); NaN where either is missing."""
+        out = np.full(self.close.shape, np.nan)
+        np.log(self.close[:, 1:] / self.close[:, :-1], out=out[:, 1:])
+        return out
+
+    @cached_property
+    def bar_variance(self) -> np.ndarray:
+        """An estimate of each bar's variance of log returns, float64 (n_symbols, n_bars), NaN where it cannot be had.
+
+        The squared return where a horizon holds many bars. Where it holds fewer than six, one squared return says too
+        little: the squared gap from the last close plus the Garman-Klass (1980) estimate of the bar itself.
+        """
+        if self.horizon.bars >= 6:
+            return self.log_returns**2 + 1e-8
+        gap = np.full(self.close.shape, np.nan)
+        gap[:, 1:] = np.log(self.open[:, 1:] / self.close[:, :-1])
+        spread, body = np.log(self.high / self.low), np.log(self.close / self.open)
+        return gap**2 + np.maximum(0.5 * spread**2 - (2 * np.log(2) - 1) * body**2, 0.0) + 1e-8
+
+    def mean_variance(self, bars: int) -> np.ndarray:
+        """Mean bar variance over the `bars` up to and including each, NaN where under 80 % are present."""
+        return trailing_mean(self.bar_variance, bars, max(1, int(np.ceil(0.8 * bars))))
+
+    def forward_return(self) -> np.ndarray:
+        """Label: simple return from this close to the close a horizon later, NaN in the last rows and at gaps."""
+        return ahead(self.close, self.horizon.bars) / self.close - 1.0
+
+    def forward_variance(self) -> np.ndarray:
+        """Label: realised variance of the next horizon (sum of bar variances), NaN in the last rows and at gaps."""
+        return ahead(self.mean_variance(self.horizon.bars), self.horizon.bars) * self.horizon.bars
+
+
+def ahead(values: np.ndarray, bars: int) -> np.ndarray:
+    """The value `bars` later, NaN where it is not known yet: for labels, never for inputs."""
+    out = np.full(values.shape, np.nan)
+    if bars < values.shape[1]:
+        out[:, : values.shape[1] - bars] = values[:, bars:]
+    return out
