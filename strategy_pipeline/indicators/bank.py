@@ -1,0 +1,431 @@
+"""The bank: every distinct series of a population, computed once.
+
+What belongs here: evaluating value expressions over all symbols of a `Bars`, memoising, spreading work over
+threads. What does not: formulas (`definitions/`), how one row meets gaps (`rows`), comparisons (`strategies/`).
+
+Times. A value at bar t is known at the close of t. ``rsi(close, 14)@4h`` is computed on the resampled bars and enters
+a lower bar only when the 4h bar has closed no later than it; it is NaN where the symbol has no bar of its own.
+`lag` and `change` count bars of the grid, so a lag that reaches into a gap is NaN.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from strategy_pipeline.errors import InvalidBarsError, MissingColumnError, PipelineError, UnknownIndicatorError, UnknownSymbolError
+from strategy_pipeline.indicators import rows
+from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Number, Series, Value
+from strategy_pipeline.indicators.registry import EXPRESSION_INPUTS, FIELDS, TIME_INPUT, Indicator, spec
+
+if TYPE_CHECKING:
+    from strategy_pipeline.market import Bars
+
+Array = np.ndarray
+NANOSECOND = np.dtype("datetime64[ns]")
+
+
+class UnknownSeriesError(PipelineError):
+    """A named series (with a dot) was asked for that the bank does not hold."""
+
+
+class _Store:
+    """Results by (bank, expression), least recently used dropped beyond `limit` bytes; shared by a bank's sub-banks."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self.computed = 0
+        self.lock = threading.RLock()
+        self._entries: OrderedDict[tuple[int, Value], tuple[Array, ...]] = OrderedDict()
+
+    def get(self, key: tuple[int, Value]) -> tuple[Array, ...] | None:
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def put(self, key: tuple[int, Value], arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+        for array in arrays:
+            array.flags.writeable = False
+        self._entries[key] = arrays
+        self.size += sum(array.nbytes for array in arrays)
+        while self.size > self.limit and len(self._entries) > 1:
+            _, dropped = self._entries.popitem(last=False)
+            self.size -= sum(array.nbytes for array in dropped)
+        return arrays
+
+
+class Bank:
+    """Evaluates value expressions on `bars`.
+
+    Parameters
+    ----------
+    bars : Bars
+    series : mapping of str to ndarray of shape (n_symbols, n_bars) or (n_bars,), optional
+        Named series (their names have a dot, as ``forecast.return_24h``), as causal as their maker.
+    workers : int
+        Threads; 0 is one per core. Results never depend on it.
+    max_bytes : int
+        Memory for memoised results. Beyond it the least recently used are dropped, and computed again if asked for.
+
+    Results are float64 of shape (n_symbols, n_bars), C-contiguous and read-only; NaN where undefined.
+    """
+
+    def __init__(
+        self, bars: Bars, *, series: Mapping[str, Array] | None = None, workers: int = 0, max_bytes: int = 4 << 30
+    ) -> None:  # fmt: skip
+        self.bars = bars
+        self.workers = workers
+        self._shape = (len(bars.symbols), len(bars.times))
+        self._named = {name: self._checked(name, values) for name, values in (series or {}).items()}
+        self._store = _Store(max_bytes)
+        self._parent: Bank | None = None  # of a bank of one symbol: the bank of all symbols on the same bars
+        self._base: Bank | None = None  # of a bank on a higher timeframe: the bank it serves
+        self._timeframes: dict[str, Bank] = {}
+        self._symbols: dict[str, Bank] = {}
+        self._present = np.isfinite(bars.close)
+        self._seconds = np.asarray(bars.times).astype("datetime64[s]").astype(np.int64).astype(np.float64)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the series it was given, sorted."""
+        return tuple(sorted(self._named))
+
+    @property
+    def computed(self) -> int:
+        """How many distinct expressions have been computed so far (an indicator with several outputs counts once)."""
+        return self._store.computed
+
+    def evaluate(self, value: Value) -> Array:
+        """The series of `value`, float64 (n_symbols, n_bars), read-only. Errors name what is unknown and what is near."""
+        return self.evaluate_many([value])[0]
+
+    def evaluate_many(self, values: Iterable[Value]) -> list[Array]:
+        """The series of each value, in order; distinct indicators run in parallel over (expression, symbol)."""
+        with self._store.lock:
+            wanted = list(values)
+            levels: dict[int, dict[tuple[int, Series], Bank]] = {}
+            for value in wanted:
+                self._plan(value, levels)
+            for level in sorted(levels):
+                self._run([(bank, node) for (_, node), bank in levels[level].items()])
+            return [self._resolve(value) for value in wanted]
+
+    # -- what an expression needs
+
+    def _plan(self, value: Value, levels: dict[int, dict[tuple[int, Series], Bank]]) -> int:
+        """Record the indicators of `value` by depth, so that each level only needs earlier ones; returns its depth."""
+        if isinstance(value, Number):
+            return 0
+        if isinstance(value, Arithmetic):
+            _check_arithmetic(value)
+            return max(self._plan(operand, levels) for operand in value.operands)
+        bank, node = self._route(value)
+        if node.name in FIELDS or "." in node.name:
+            return 0
+        node = bank._canonical(node)
+        depth = 1 + max((bank._plan(operand, levels) for operand in node.inputs), default=0)
+        if bank._store.get((id(bank), node)) is None:
+            levels.setdefault(depth, {})[(id(bank), node)] = bank
+        return depth
+
+    def _route(self, value: Series) -> tuple[Bank, Series]:
+        """The bank that computes `value` (its timeframe, its symbol) and what is left to compute there."""
+        if value.timeframe is not None:
+            bank, value = self._at(value.timeframe), replace(value, timeframe=None)
+            return bank._route(value)
+        if value.symbol is not None:
+            bank, value = self._of(value.symbol), replace(value, symbol=None)
+            return bank._route(value)
+        if self._parent is not None and value.name not in FIELDS and "." not in value.name and spec(value.name).scope == "universe":
+            return self._parent, value
+        return self, value
+
+    def _canonical(self, node: Series) -> Series:
+        """Defaults filled in, output set aside: what one computation serves."""
+        entry = spec(node.name)
+        values = entry.values(node.params)
+        entry.output(node.output)
+        wanted = entry.expression_inputs
+        given = node.inputs or self._default_inputs(entry)
+        if len(given) < len(wanted):
+            given = (*given, *self._default_inputs(entry)[len(given) :])
+        if len(given) != len(wanted):
+            raise UnknownIndicatorError(
+                f"Expected {len(wanted)} inputs for {node.name!r} ({', '.join(wanted) or 'it reads whole bars'}), was {len(given)}; correct them."
+            )
+        return Series(node.name, given, tuple(float(value) for value in values.values()))
+
+    def _default_inputs(self, entry: Indicator) -> tuple[Value, ...]:
+        """`series` is the close; `other` the close of the first symbol, the market's reference."""
+        top = self._parent or self
+        defaults: dict[str, Value] = {"series": Series("close"), "other": Series("close", symbol=top.bars.symbols[0])}
+        return tuple(defaults[name] for name in entry.expression_inputs)
+
+    # -- sub-banks
+
+    def _at(self, timeframe: str) -> Bank:
+        if timeframe == self.bars.timeframe:
+            return self
+        if self._parent is not None:
+            return self._parent._at(timeframe)._of(self.bars.symbols[0])
+        if timeframe not in self._timeframes:
+            from strategy_pipeline.market.timeframes import TIMEFRAMES, is_finer
+
+            if timeframe not in TIMEFRAMES:
+                raise UnknownIndicatorError(f"Expected a timeframe among {', '.join(TIMEFRAMES)}, was {timeframe!r}; nothing was computed; correct it.")
+            if not is_finer(self.bars.timeframe, timeframe):
+                raise InvalidBarsError(
+                    f"Expected a timeframe coarser than the bars' {self.bars.timeframe}, was {timeframe}; finer values cannot be made "
+                    f"from coarser bars; read the bars at {timeframe}."
+                )
+            bank = Bank(self.bars.resample(timeframe), workers=self.workers)
+            bank._store, bank._base = self._store, self
+            at = _known_at(np.asarray(self.bars.available_at), np.asarray(bank.bars.available_at))
+            bank._named = {name: _gather(values, at) for name, values in self._named.items()}
+            self._timeframes[timeframe] = bank
+        return self._timeframes[timeframe]
+
+    def _of(self, symbol: str) -> Bank:
+        if self._parent is not None:
+            return self._parent._of(symbol)
+        if symbol not in self._symbols:
+            if symbol not in self.bars.symbols:
+                raise UnknownSymbolError(
+                    f"Expected a symbol among {', '.join(self.bars.symbols)}, was {symbol!r}; its series cannot be read; add it to the bars."
+                )
+            row = self.bars.symbols.index(symbol)
+            bank = Bank(self.bars.select((symbol,)), workers=self.workers)
+            bank._store, bank._parent = self._store, self
+            bank._named = {name: np.ascontiguousarray(values[row : row + 1]) for name, values in self._named.items()}
+            self._symbols[symbol] = bank
+        return self._symbols[symbol]
+
+    def _fit(self, array: Array, source: Bank) -> Array:
+        """`array` of `source` on this bank's rows and bars."""
+        if source is self:
+            return array
+        top, source_top = self._parent or self, source._parent or source
+        if source_top is not top:  # a higher timeframe: each of our bars sees the newest bar closed by its own close
+            fixed = source._parent is not None and array.shape[0] == 1
+            array = _gather(array, _known_at(np.asarray(source.bars.available_at), np.asarray(self.bars.available_at)))
+            present = self._present
+            if fixed and self._parent is None:
+                present = top._present[top.bars.symbols.index(source.bars.symbols[0])][None, :]
+            elif not fixed and self._parent is not None:
+                array = array[top.bars.symbols.index(self.bars.symbols[0])][None, :]
+            array = np.where(present, array, np.nan)
+        elif self._parent is not None and source._parent is None:  # a universe's series, read for one symbol
+            array = array[top.bars.symbols.index(self.bars.symbols[0])][None, :]
+        return np.ascontiguousarray(np.broadcast_to(array, self._shape))
+
+    # -- evaluation
+
+    def _resolve(self, value: Value) -> Array:
+        key = (id(self), value)
+        found = self._store.get(key)
+        if found is not None:
+            return found[0]
+        if isinstance(value, Number):
+            return self._store.put(key, (np.full(self._shape, value.value),))[0]
+        if isinstance(value, Arithmetic):
+            self._store.computed += 1
+            return self._store.put(key, (np.array(np.broadcast_to(self._calculate(value), self._shape)),))[0]
+        bank, node = self._route(value)
+        if bank is not self:
+            return self._store.put(key, (self._fit(bank._resolve(node), bank),))[0]
+        if node.name in FIELDS:
+            return self._field(node)
+        if "." in node.name:
+            return self._series(node.name)
+        canonical = self._canonical(node)
+        arrays = self._store.get((id(self), canonical))
+        if arrays is None:
+            self._run([(self, canonical)])
+            arrays = cast(tuple[Array, ...], self._store.get((id(self), canonical)))
+        return arrays[spec(node.name).output_names.index(spec(node.name).output(node.output).name)]
+
+    def _field(self, node: Series) -> Array:
+        if node.inputs or node.params or node.output:
+            raise UnknownIndicatorError(f"Expected the price field {node.name!r} alone, was with inputs, parameters or an output; drop them.")
+        array = getattr(self.bars, node.name)
+        if array is None:
+            raise MissingColumnError(
+                f"Expected bars with {node.name!r}, was without; what needs it cannot be computed; read bars from a source that carries it."
+            )
+        return array
+
+    def _series(self, name: str) -> Array:
+        if name not in self._named:
+            near = get_close_matches(name, self._named, n=3, cutoff=0.5)
+            raise UnknownSeriesError(
+                f"Expected a named series among {', '.join(self.names) or '(none given)'}, was {name!r}"
+                f"{' (near: ' + ', '.join(near) + ')' if near else ''}; give it to the bank as series={{{name!r}: array}}."
+            )
+        return self._named[name]
+
+    def _checked(self, name: str, values: Array) -> Array:
+        array = np.asarray(values, dtype=np.float64)
+        if array.shape not in (self._shape, self._shape[1:]):
+            raise InvalidBarsError(
+                f"Expected the named series {name!r} of shape {self._shape} or {self._shape[1:]}, was {array.shape}; "
+                "it cannot be aligned with the bars; build it on the same grid."
+            )
+        array = np.array(np.broadcast_to(array, self._shape))
+        array[~np.isfinite(array)] = np.nan
+        array.flags.writeable = False
+        return array
+
+    def _calculate(self, value: Arithmetic) -> Array:
+        _check_arithmetic(value)
+        if value.op in ("lag", "change"):
+            steps = int(cast(Number, value.operands[1]).value)
+            array = self._resolve(value.operands[0])
+            return _lag(array, steps) if value.op == "lag" else array - _lag(array, steps)
+        # Constants stay scalars: as arrays they would cost memory and no exactness.
+        operands = [operand.value if isinstance(operand, Number) else self._resolve(operand) for operand in value.operands]
+        with np.errstate(all="ignore"):
+            result = _OPERATIONS[value.op](*operands)
+        return np.where(np.isfinite(result), result, np.nan)
+
+    def _run(self, nodes: list[tuple[Bank, Series]]) -> None:
+        """Compute indicator nodes whose inputs need nothing further; over (node, symbol), on threads."""
+        shards: list[Callable[[], None]] = []
+        results: list[tuple[tuple[int, Value], tuple[Array, ...]]] = []
+        for bank, node in nodes:
+            entry = spec(node.name)
+            operands = iter(node.inputs)
+            inputs = [bank._input(name, operands) for name in entry.inputs]
+            parameters: dict[str, Any] = dict(entry.values(node.params))
+            lookback = entry.lookback(parameters)
+            if entry.annualised:
+                from strategy_pipeline.market.timeframes import bars_per_year
+
+                parameters["bars_per_year"] = float(bars_per_year(bank.bars.timeframe))
+            outputs = tuple(np.full(bank._shape, np.nan) for _ in entry.outputs)
+            results.append(((id(bank), node), outputs))
+            if entry.scope == "universe":
+                shards.append(rows.universe_shard(entry, inputs, parameters, outputs))
+            else:
+                shards.extend(rows.symbol_shards(entry, inputs, parameters, lookback, outputs))
+        _each(shards, self.workers)
+        for key, outputs in results:
+            self._store.computed += 1
+            self._store.put(key, outputs)
+
+    def _input(self, name: str, operands: Any) -> Array:
+        if name in EXPRESSION_INPUTS:
+            return self._resolve(next(operands))
+        if name == TIME_INPUT:
+            return np.broadcast_to(self._seconds, self._shape)
+        return self._field(Series(name))
+
+
+def compute(name: str, bars: Bars, **params: Any) -> Array | dict[str, Array]:
+    """One indicator of the catalog on `bars`.
+
+    Parameters
+    ----------
+    name : str
+        A catalog name.
+    bars : Bars
+    **params
+        Parameters by name (others take their defaults); `series` / `other`: a field's name, a value expression or an
+        array (n_symbols, n_bars); `output` to get one of several; `timeframe` to compute on a higher one.
+
+    Returns
+    -------
+    float64 ndarray of shape (n_symbols, n_bars), or a dict of them by output name where there are several.
+
+    Raises
+    ------
+    UnknownIndicatorError (near matches named), IndicatorParameterError, MissingColumnError (names the absent field).
+    """
+    entry = spec(name)
+    output = params.pop("output", None)
+    timeframe = params.pop("timeframe", None)
+    named: dict[str, Array] = {}
+    inputs: list[Value] = []
+    bank = Bank(bars, workers=1)
+    for role, default in zip(entry.expression_inputs, bank._default_inputs(entry), strict=True):
+        given = params.pop(role, None)
+        if given is None:
+            inputs.append(default)
+        elif isinstance(given, (Number, Series, Arithmetic)):
+            inputs.append(given)
+        elif isinstance(given, str):
+            if given not in FIELDS:
+                raise UnknownIndicatorError(f"Expected {role} to be a price field ({', '.join(FIELDS)}), an expression or an array, was {given!r}.")
+            inputs.append(Series(given))
+        else:
+            named[f"given.{role}"] = given
+            inputs.append(Series(f"given.{role}"))
+    values = {parameter.name: parameter.default for parameter in entry.params}
+    for key, value in params.items():
+        values[entry.parameter(key).name] = value
+    for parameter in entry.params:
+        parameter.accept(name, values[parameter.name])
+    bank = Bank(bars, series=named, workers=1) if named else bank
+    node = Series(name, tuple(inputs), tuple(float(value) for value in values.values()), None, timeframe)
+    if output is not None or len(entry.outputs) == 1:
+        return bank.evaluate(replace(node, output=output))
+    arrays = bank.evaluate_many([replace(node, output=each) for each in entry.output_names])
+    return dict(zip(entry.output_names, arrays, strict=True))
+
+
+def _each(shards: list[Callable[[], None]], workers: int) -> None:
+    if workers == 1 or len(shards) <= 1:
+        for shard in shards:
+            shard()
+        return
+    from strategy_pipeline.compute import map_shards
+
+    map_shards(_call, shards, workers=workers)
+
+
+def _call(shard: Callable[[], None]) -> None:
+    shard()
+
+
+def _check_arithmetic(value: Arithmetic) -> None:
+    if value.op not in ARITHMETIC or len(value.operands) != ARITHMETIC[value.op]:
+        raise UnknownIndicatorError(
+            f"Expected an operation among {', '.join(ARITHMETIC)} with its operands, was {value.op!r} with {len(value.operands)}; correct it."
+        )
+    if value.op in ("lag", "change"):
+        steps = value.operands[1]
+        if not isinstance(steps, Number) or steps.value < 0 or steps.value != round(steps.value):
+            raise UnknownIndicatorError(
+                f"Expected {value.op} by a whole number of bars, 0 or more, was {steps!r}; a negative one would read the future; correct it."
+            )
+
+
+def _lag(array: Array, steps: int) -> Array:
+    out = np.full(array.shape, np.nan)
+    if steps < array.shape[1]:
+        out[:, steps:] = array[:, : array.shape[1] - steps]
+    return out
+
+
+def _known_at(source_close: Array, target_close: Array) -> Array:
+    """For each target bar, the newest source bar whose close is not after its own; -1 where there is none."""
+    return np.searchsorted(source_close.astype(NANOSECOND), target_close.astype(NANOSECOND), side="right") - 1
+
+
+def _gather(array: Array, at: Array) -> Array:
+    if array.shape[1] == 0:
+        return np.full((array.shape[0], len(at)), np.nan)
+    return np.where(at >= 0, array[:, np.maximum(at, 0)], np.nan)
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "neg": np.negative, "abs": np.abs, "log": np.log, "sqrt": np.sqrt,
+    "sign": np.sign, "min": np.minimum, "max": np.maximum,
+}  # fmt: skip

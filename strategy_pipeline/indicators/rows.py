@@ -1,0 +1,76 @@
+"""How one indicator meets one symbol's row: the gap rule.
+
+A bar where any input is not finite does not exist for the indicator: it is computed on the bars that remain, and
+its value at the missing bar is NaN. Values before the lookback and infinite results are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from strategy_pipeline.indicators.registry import Indicator, IndicatorParameterError
+
+Array = np.ndarray
+
+
+def symbol_shards(
+    entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], lookback: int, outputs: tuple[Array, ...]
+) -> list[Callable[[], None]]:
+    """One closure a symbol; each writes its own row of `outputs` (prefilled with NaN), so order cannot matter."""
+
+    def shard(row: int) -> Callable[[], None]:
+        return lambda: fill_row(entry, [array[row] for array in inputs], parameters, lookback, [output[row] for output in outputs])
+
+    return [shard(row) for row in range(outputs[0].shape[0])]
+
+
+def universe_shard(entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], outputs: tuple[Array, ...]) -> Callable[[], None]:
+    """One closure for all symbols: the function sees arrays (n_symbols, n_bars) with their NaNs."""
+
+    def shard() -> None:
+        for output, result in zip(outputs, _results(entry, [np.array(array) for array in inputs], parameters, outputs[0].shape), strict=True):
+            output[...] = np.where(np.isfinite(result), result, np.nan)
+
+    return shard
+
+
+def fill_row(entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], lookback: int, outputs: Sequence[Array]) -> None:
+    """Compute one symbol's row into `outputs`, each (n_bars,) prefilled with NaN.
+
+    Inputs are given to the function as C-contiguous float64; entries that only read (TA-Lib) may be handed views.
+    """
+    valid = np.isfinite(inputs[0])
+    for array in inputs[1:]:
+        valid &= np.isfinite(array)
+    count = int(np.count_nonzero(valid))
+    if count <= lookback or count == 0:
+        return
+    first = int(np.argmax(valid))
+    where: slice | Array
+    if valid[first : first + count].all():  # one unbroken stretch, the usual case
+        where = slice(first, first + count)
+    else:
+        where = np.flatnonzero(valid)
+    pieces = [array[where] for array in inputs]
+    if not entry.borrows:
+        pieces = [np.array(piece) if not piece.flags.writeable or piece.base is not None else piece for piece in pieces]
+    for output, result in zip(outputs, _results(entry, pieces, parameters, (count,)), strict=True):
+        result[:lookback] = np.nan
+        result[~np.isfinite(result)] = np.nan
+        output[where] = result
+
+
+def _results(entry: Indicator, inputs: list[Array], parameters: dict[str, Any], shape: tuple[int, ...]) -> list[Array]:
+    with np.errstate(all="ignore"):
+        result = entry.function(*inputs, **parameters)
+    results = list(result) if isinstance(result, tuple) else [result]
+    arrays = [np.array(each, dtype=np.float64) if np.asarray(each).dtype != np.float64 or not each.flags.writeable else each for each in results]
+    if len(arrays) != len(entry.outputs) or any(array.shape != shape for array in arrays):
+        raise IndicatorParameterError(
+            f"Expected {entry.name!r} to return {len(entry.outputs)} arrays of shape {shape}, was {[array.shape for array in arrays]}; "
+            "its values cannot be placed; return one array per declared output."
+        )
+    return arrays
