@@ -12,9 +12,11 @@ import math
 import numpy as np
 from numba import njit
 
+KINDS = ("null", "momentum", "mean_reversion", "breakout", "news")
+EPOCH_WEEKDAY = 0  # 2018-01-01 was a Monday
 # Volatility: GARCH(1,1) with leverage (Glosten, Jagannathan, Runkle 1993) around 1, times a two-state regime.
-OMEGA, ALPHA, GAMMA, BETA = 0.02, 0.05, 0.02, 0.92
-CALM, TURBULENT = 0.78, 1.65
+OMEGA, ALPHA, GAMMA, BETA = 0.0145, 0.05, 0.02, 0.92
+CALM, TURBULENT = 0.72, 1.50
 JUMP = 5.0  # size of a regime's jump, in that hour's volatilities
 JUMP_PROBABILITY = 1.0 / 250.0
 LARGEST_MOVE = 0.30  # of an hour: keeps prices positive and the symmetric shocks symmetric
@@ -68,14 +70,14 @@ def to_tick(price, step):
 
 @njit(cache=True, nogil=True)
 def symbol_path(
-    kind, strength, windows, news, start_price, beta, own_scale, turnover, lot, factor, factor_volatility, season, busy, level,
+    kind, strength, windows, news, start_price, beta, factor_scale, own_scale, turnover, lot, factor, factor_volatility, season, busy, level,
     shock, normals, uniforms, out, out_volatility, out_attention, out_state,
 ):  # fmt: skip
     """One symbol's hours from the epoch on.
 
-    kind : 0 null, 1 momentum, 2 mean reversion, 3 breakout, 4 news; strength : planted drift in units of the hour's
+    kind : index into `KINDS`; strength : planted drift in units of the hour's
     volatility; windows : int64 (4,) fast and slow average / window and hours; news : int8 (n,) direction that public
-    news gives for each hour; beta, own_scale : loading on the factor and hourly volatility of the symbol's own part;
+    news gives for each hour; beta : loading on the factor; factor_scale, own_scale : usual hourly volatility of the factor and of the symbol's own part;
     turnover : mean quote volume an hour; lot : smallest quantity; factor, factor_volatility, season, busy, level :
     (n,) factor path, volatility season, volume season, slow growth of volume; shock (n,) symmetric, unit variance;
     normals (7, n): gap, range, volume noise x2, taker, trades, attention; uniforms (3, n): high, low, own regime and jump.
@@ -86,6 +88,7 @@ def symbol_path(
     variance, turbulent, own_volume, attention = 1.0, 0, 0.0, 0.0
     close = to_tick(start_price, tick(start_price))
     fast = slow = close
+    usual = math.sqrt(beta * beta * factor_scale * factor_scale + own_scale * own_scale)
     state, left = 0, 0
     for t in range(n):
         u = uniforms[2, t]
@@ -103,7 +106,7 @@ def symbol_path(
         z = shock[t] + jump
         own = own_scale * season[t] * (1.5 if turbulent else 0.85) * math.sqrt(variance) * math.exp(0.22 * lead - 0.0484)
         squared = min(z * z, 30.0)
-        variance = 0.025 + 0.915 * variance + 0.06 * squared
+        variance = 0.021 + 0.915 * variance + 0.06 * squared
         volatility = math.sqrt(beta * beta * factor_volatility[t] * factor_volatility[t] + own * own)
 
         if kind == 1:
@@ -128,7 +131,6 @@ def symbol_path(
         low = max(low, step)
 
         own_volume = 0.9 * own_volume + 0.12 * normals[2, t]
-        usual = math.sqrt(beta * beta * factor_volatility[0] * factor_volatility[0] + own_scale * own_scale)
         active = 0.7 * math.log(volatility / (usual * season[t])) + 0.55 * math.log(0.3 + abs(move) / volatility)
         money = turnover * busy[t] * level[t] * math.exp(active + own_volume + 0.25 * normals[3, t] + 0.1 * lead)
         mean_price = (opened + high + low + close) / 4.0
@@ -213,5 +215,3 @@ def seasons(hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     index = hours % 168
     return volatility[index], volume[index]
 
-
-EPOCH_WEEKDAY = 0  # 2018-01-01 was a Monday

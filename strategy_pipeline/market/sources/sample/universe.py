@@ -43,26 +43,26 @@ class SampleSymbol:
 
 
 UNIVERSE: tuple[SampleSymbol, ...] = (
-    SampleSymbol("BTC/USDT", 13_800.0, 1.6e9, 0.55, 0.78),
-    SampleSymbol("ETH/USDT", 740.0, 9.0e8, 0.70, 0.75),
-    SampleSymbol("SOL/USDT", 22.0, 4.5e8, 0.95, 0.55),
-    SampleSymbol("BNB/USDT", 240.0, 2.5e8, 0.85, 0.45),
-    SampleSymbol("XRP/USDT", 1.95, 3.2e8, 0.90, 0.45),
-    SampleSymbol("DOGE/USDT", 0.21, 2.8e8, 1.05, 0.42),
-    SampleSymbol("ADA/USDT", 0.72, 1.5e8, 0.90, 0.60),
-    SampleSymbol("AVAX/USDT", 31.0, 1.2e8, 1.00, 0.52),
-    SampleSymbol("LINK/USDT", 12.5, 1.1e8, 0.95, 0.58),
-    SampleSymbol("DOT/USDT", 6.4, 8.0e7, 0.95, 0.62),
-    SampleSymbol("LTC/USDT", 225.0, 1.0e8, 0.80, 0.62),
-    SampleSymbol("MATIC/USDT", 0.85, 7.0e7, 1.05, 0.50, delisted="2024-09-10T03"),
-    SampleSymbol("UNI/USDT", 7.2, 6.0e7, 1.00, 0.52),
-    SampleSymbol("ATOM/USDT", 9.1, 5.0e7, 0.95, 0.58),
-    SampleSymbol("NEAR/USDT", 4.2, 6.5e7, 1.10, 0.50),
-    SampleSymbol("FIL/USDT", 19.0, 5.5e7, 1.05, 0.52),
-    SampleSymbol("ENA/USDT", 0.62, 9.0e7, 1.25, 0.42, listed="2024-04-02T08"),
-    SampleSymbol("TRX/USDT", 0.045, 7.5e7, 0.70, 0.45),
-    SampleSymbol("XLM/USDT", 0.36, 5.0e7, 0.85, 0.50),
-    SampleSymbol("ALGO/USDT", 1.05, 4.0e7, 1.00, 0.55),
+    SampleSymbol("BTC/USDT", 13_800.0, 1.6e9, 0.45, 0.78),
+    SampleSymbol("ETH/USDT", 740.0, 9.0e8, 0.58, 0.75),
+    SampleSymbol("SOL/USDT", 22.0, 4.5e8, 0.75, 0.55),
+    SampleSymbol("BNB/USDT", 240.0, 2.5e8, 0.62, 0.45),
+    SampleSymbol("XRP/USDT", 1.95, 3.2e8, 0.70, 0.45),
+    SampleSymbol("DOGE/USDT", 0.21, 2.8e8, 0.80, 0.42),
+    SampleSymbol("ADA/USDT", 0.72, 1.5e8, 0.70, 0.60),
+    SampleSymbol("AVAX/USDT", 31.0, 1.2e8, 0.75, 0.52),
+    SampleSymbol("LINK/USDT", 12.5, 1.1e8, 0.70, 0.58),
+    SampleSymbol("DOT/USDT", 6.4, 8.0e7, 0.70, 0.62),
+    SampleSymbol("LTC/USDT", 225.0, 1.0e8, 0.62, 0.62),
+    SampleSymbol("MATIC/USDT", 0.85, 7.0e7, 0.78, 0.50, delisted="2024-09-10T03"),
+    SampleSymbol("UNI/USDT", 7.2, 6.0e7, 0.75, 0.52),
+    SampleSymbol("ATOM/USDT", 9.1, 5.0e7, 0.70, 0.58),
+    SampleSymbol("NEAR/USDT", 4.2, 6.5e7, 0.80, 0.50),
+    SampleSymbol("FIL/USDT", 19.0, 5.5e7, 0.78, 0.52),
+    SampleSymbol("ENA/USDT", 0.62, 9.0e7, 0.90, 0.42, listed="2024-04-02T08"),
+    SampleSymbol("TRX/USDT", 0.045, 7.5e7, 0.52, 0.45),
+    SampleSymbol("XLM/USDT", 0.36, 5.0e7, 0.65, 0.50),
+    SampleSymbol("ALGO/USDT", 1.05, 4.0e7, 0.74, 0.55),
 )
 BY_NAME = {one.symbol: one for one in UNIVERSE}
 
@@ -92,12 +92,19 @@ REVERSION_WINDOW, REVERSION_WIDTH, REVERSION_HOURS = 48, 2.0, 24
 BREAKOUT_WINDOW, BREAKOUT_HOURS = 72, 24
 NEWS_HOURS = 12
 
-_TREND = (
-    f"enter long when ema(close, {FAST}) > ema(close, {SLOW})\n"
-    f"enter short when ema(close, {FAST}) < ema(close, {SLOW})\n"
-)  # fmt: skip
+_TREND = f"""momentum on {{}} 1h
+enter long when ema(close, {FAST}) > ema(close, {SLOW})
+enter short when ema(close, {FAST}) < ema(close, {SLOW})
+exit long when ema(close, {FAST}) < ema(close, {SLOW})
+exit short when ema(close, {FAST}) > ema(close, {SLOW})"""
 
-PLANTED_EDGES: tuple[PlantedEdge, ...] = ()
+PLANTED_EDGES: tuple[PlantedEdge, ...] = (
+    PlantedEdge("SOL/USDT", "momentum", "trend", _TREND.format("SOL/USDT"), 0.050, 4.1, 0.3, 8),
+    PlantedEdge("BNB/USDT", "breakout", "b", "", 0.095, 4.1, 0.3, 8),
+    PlantedEdge("XRP/USDT", "mean_reversion", "m", "", 0.100, 3.9, 0.4, 8),
+    PlantedEdge("DOGE/USDT", "news", "n", "", 0.140, 3.9, 0.4, 8),
+    PlantedEdge("AVAX/USDT", "momentum", "trend", _TREND.format("AVAX/USDT"), 0.050, 4.1, 0.3, 8),
+)
 NULL_SYMBOLS: tuple[str, ...] = tuple(one.symbol for one in UNIVERSE if one.symbol not in {edge.symbol for edge in PLANTED_EDGES})
 
 
