@@ -102,8 +102,9 @@ def select(
     """
     gate = gate or Gate()
     training, held_out = as_matrix(train, "train"), as_matrix(validation, "validation")
-    whole = np.concatenate([training, held_out]) if full is None else as_matrix(full, "full")
-    names = _checked_ids(ids, training, held_out, whole, n_trials)
+    given = {"train": training, "validation": held_out} | ({} if full is None else {"full": as_matrix(full, "full")})
+    names = _checked_ids(ids, given, n_trials)
+    whole = given["full"] if "full" in given else np.concatenate([training, held_out])
     looked_at, screening = _screen(training, held_out, names, gate)
     summary = _search_statistics(training, n_trials, n_blocks)
     evidence: tuple[Evidence, ...] = ()
@@ -113,9 +114,9 @@ def select(
     return Selection(evidence=evidence, screening=screening, gate=gate, **summary)
 
 
-def _checked_ids(ids: Sequence[str], training: NDArray, held_out: NDArray, whole: NDArray, n_trials: int) -> tuple[str, ...]:
+def _checked_ids(ids: Sequence[str], given: Mapping[str, NDArray], n_trials: int) -> tuple[str, ...]:
     names = tuple(str(name) for name in ids)
-    for label, matrix in (("train", training), ("validation", held_out), ("full", whole)):
+    for label, matrix in given.items():
         if matrix.shape[1] != len(names):
             raise InvalidReturnsError(
                 f"Expected {len(names)} columns in {label}, one per id, was {matrix.shape[1]}; pass days in rows (transpose daily_returns)"
@@ -198,7 +199,7 @@ def _look(
 ) -> tuple[Evidence, ...]:
     """The one look at validation: the numbers of each strategy in the top, without a verdict."""
     test = stepm(held_out[:, columns], level=gate.level, n_resamples=gate.resamples, mean_block=gate.mean_block, seed=seed)
-    count, _, deviation, skew, kurt = moments(whole[:, columns])
+    count, _, _, skew, kurt = moments(whole[:, columns])
     ratio, t_values = sharpe_ratio(whole[:, columns]), t_statistic(whole[:, columns])
     train_sharpe = sharpe_ratio(training[:, columns], DAYS_PER_YEAR)
     _, _, out_deviation, _, _ = moments(held_out[:, columns])
@@ -239,9 +240,7 @@ def _look(
     return tuple(found)
 
 
-def _judged(
-    item: Evidence, gate: Gate, span_days: int, robustness: Mapping[str, float], stressed_sharpe: Mapping[str, float]
-) -> Evidence:
+def _judged(item: Evidence, gate: Gate, span_days: int, robustness: Mapping[str, float], stressed_sharpe: Mapping[str, float]) -> Evidence:
     """The verdict and its reasons: what failed with its threshold; what passed, when everything did."""
     least_t = t_threshold(span_days) if gate.t_threshold is None else gate.t_threshold
     score = float(robustness.get(item.strategy_id, float("nan")))

@@ -61,4 +61,3 @@ def sharpe_interval(
     tail = ndtri((1.0 - confidence) / 2.0)
     low, high = (float(np.quantile(ratio, float(ndtr(2.0 * shift + side * tail)))) for side in (1.0, -1.0))
     return SharpeInterval(point, low, high, confidence)
-

@@ -74,7 +74,7 @@ def sharpe_ratio(returns: ArrayLike, periods_per_year: float = 1.0) -> NDArray[n
         (n_obs, n_strategies), NaN left out. The result has shape (n_strategies,); NaN where there are
         fewer than two observations or no variance.
     """
-    count, mean, deviation, _, _ = moments(returns)
+    _, mean, deviation, _, _ = moments(returns)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(deviation > 0, mean / deviation, np.nan) * np.sqrt(periods_per_year)
 

@@ -1,0 +1,166 @@
+"""The gate promotes nothing where there is nothing, finds what is there, and says why in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from strategy_pipeline.selection import Gate, InvalidReturnsError, select, sharpe_interval, t_threshold
+
+DAYS, CUT = 1095, 657
+
+
+def market(seed: int, n: int = 300, planted: float = 0.0) -> np.ndarray:
+    """Heavy-tailed daily returns with a common factor and a small cost; column 0 holds an annual Sharpe ratio `planted`."""
+    rng = np.random.default_rng(seed)
+    loading = rng.uniform(-1, 1, n)
+    returns = rng.standard_t(4, (DAYS, n)) + 1.5 * loading * rng.standard_t(4, (DAYS, 1))
+    returns /= returns.std(axis=0)
+    returns = 0.01 * (returns - 0.3 / np.sqrt(365))
+    if planted:
+        own = rng.standard_t(5, DAYS)
+        returns[:, 0] = 0.01 * (own / own.std() + planted / np.sqrt(365))
+    return returns
+
+
+def through_the_gate(returns: np.ndarray, **options):
+    ids = [f"s{k:04d}" for k in range(returns.shape[1])]
+    options.setdefault("n_trials", returns.shape[1])
+    return select(returns[:CUT], returns[CUT + 5 :], ids=ids, n_blocks=6, **options)
+
+
+def test_nothing_is_promoted_on_twenty_null_markets():
+    promoted = [through_the_gate(market(seed), gate=Gate(resamples=300), seed=seed).promoted for seed in range(20)]
+    assert sum(map(bool, promoted)) == 0
+
+
+def test_a_planted_sharpe_of_four_is_found_in_most():
+    found = [through_the_gate(market(seed, planted=4.0), gate=Gate(resamples=300), seed=seed).promoted for seed in range(100, 120)]
+    assert sum("s0000" in promoted for promoted in found) >= 15
+    assert sum(len(promoted) - ("s0000" in promoted) for promoted in found) <= 1
+
+
+def test_the_reasons_name_value_and_threshold():
+    selection = through_the_gate(market(1))
+    first = selection.evidence[0]
+    assert first.verdict in ("watchlist", "rejected")
+    assert f"validation StepM p = {first.stepm_p_value:.3g} > 0.1" in first.why
+    assert f"t over the full period = {first.t_statistic:.3g} < 3.46" in first.why
+    assert "nothing promoted" in selection.summary
+
+
+def test_a_promotion_says_what_it_passed():
+    evidence = through_the_gate(market(101, planted=5.0)).of("s0000")
+    assert evidence is not None and evidence.verdict == "promoted"
+    assert "<= 0.1" in evidence.why and ">= 3.46" in evidence.why
+    assert evidence.dsr > 0.9 and evidence.sharpe_low < evidence.sharpe < evidence.sharpe_high
+    assert evidence.dsr_all_trials <= evidence.dsr
+
+
+def test_robustness_can_stop_a_promotion():
+    returns = market(101, planted=5.0)
+    weak = through_the_gate(returns, robustness={"s0000": 0.2}, stressed_sharpe={"s0000": -0.4}).of("s0000")
+    assert weak is not None and weak.verdict == "watchlist"
+    assert weak.reasons == ("Monte Carlo robustness = 0.2 < 0.5", "Sharpe under stressed costs = -0.4 <= 0")
+    strong = through_the_gate(returns, robustness={"s0000": 0.9}, stressed_sharpe={"s0000": 2.0}).of("s0000")
+    assert strong is not None and strong.verdict == "promoted" and strong.robustness == 0.9
+
+
+def test_a_near_copy_of_a_better_one_gets_no_look():
+    returns = market(3, planted=5.0)
+    returns[:, 1] = returns[:, 0] + 1e-4 * np.random.default_rng(0).standard_normal(DAYS)
+    returns[:, 1] -= 1e-4
+    row = through_the_gate(returns).screening.set_index("strategy_id").loc["s0001"]
+    assert not row.looked_at and row.reason == "correlation 1.00 > 0.9 with s0000"
+
+
+def test_validation_of_the_others_is_never_read():
+    returns = market(4)
+    before = through_the_gate(returns)
+    looked = {item.strategy_id for item in before.evidence}
+    others = [k for k in range(returns.shape[1]) if f"s{k:04d}" not in looked]
+    changed = returns.copy()
+    changed[CUT + 5 :, others] = np.random.default_rng(1).standard_normal((DAYS - CUT - 5, len(others)))
+    after = through_the_gate(changed)
+    pd.testing.assert_frame_equal(after.to_frame(), before.to_frame())
+    pd.testing.assert_frame_equal(after.screening, before.screening)
+
+
+def test_what_cannot_be_judged_says_why():
+    returns = market(5, n=8)
+    returns[:, 0] = 0.0
+    returns[:, 1] = np.nan
+    returns[: CUT - 20, 2] = np.nan
+    returns[CUT:, 3] = np.nan
+    returns[:, 4] = -np.abs(returns[:, 4])
+    reasons = through_the_gate(returns).screening.set_index("strategy_id").reason
+    assert reasons["s0000"] == "no variance in training (it never traded)"
+    assert reasons["s0001"] == "no return in training"
+    assert reasons["s0002"] == "20 days in training < 60"
+    assert reasons["s0003"] == "0 days in validation < 30"
+    assert reasons["s0004"].startswith("training Sharpe -")
+
+
+def test_a_strategy_that_never_trades_in_validation_is_rejected_with_the_reason():
+    returns = market(6, n=3)
+    returns[:CUT, 0] += 0.01
+    returns[CUT:, 0] = 0.0
+    evidence = through_the_gate(returns).of("s0000")
+    assert evidence is not None and evidence.verdict == "rejected" and np.isnan(evidence.stepm_p_value)
+    assert "validation StepM p is undefined" in evidence.why
+
+
+def test_an_empty_population_is_a_valid_outcome():
+    selection = select(np.empty((100, 0)), np.empty((60, 0)), ids=[], n_trials=0)
+    assert selection.evidence == () and selection.promoted == () and np.isnan(selection.pbo)
+    assert list(selection.to_frame().columns)[:2] == ["strategy_id", "trials"] and "nothing promoted" in selection.summary
+
+
+def test_the_same_input_gives_the_same_evidence():
+    returns = market(7)
+    pd.testing.assert_frame_equal(through_the_gate(returns, seed=3).to_frame(), through_the_gate(returns, seed=3).to_frame())
+
+
+def test_the_order_of_the_population_does_not_matter():
+    returns = market(8, n=40)
+    order = np.random.default_rng(0).permutation(40)
+    ids = np.array([f"s{k:04d}" for k in range(40)])
+    one = select(returns[:CUT], returns[CUT:], ids=list(ids), n_trials=40, n_blocks=6)
+    other = select(returns[:CUT, order], returns[CUT:, order], ids=list(ids[order]), n_trials=40, n_blocks=6)
+    for left, right in zip(one.evidence, other.evidence, strict=True):
+        assert left.strategy_id == right.strategy_id and left.verdict == right.verdict
+        assert left.stepm_p_value == right.stepm_p_value
+        assert left.t_statistic == pytest.approx(right.t_statistic, rel=1e-12)
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    returns = market(9, n=4)
+    with pytest.raises(InvalidReturnsError, match="transpose daily_returns"):
+        select(returns[:CUT].T, returns[CUT:].T, ids=list("abcd"), n_trials=4)
+    with pytest.raises(InvalidReturnsError, match="a more than once"):
+        select(returns[:CUT], returns[CUT:], ids=list("abca"), n_trials=4)
+    with pytest.raises(InvalidReturnsError, match="n_trials of at least the 4"):
+        select(returns[:CUT], returns[CUT:], ids=list("abcd"), n_trials=3)
+
+
+def test_the_interval_covers_about_as_often_as_it_says():
+    """Known truth by construction: autocorrelated normal returns of a known ratio."""
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        returns = rng.standard_normal(400) + 2.0 / np.sqrt(365)
+        interval = sharpe_interval(returns, n_resamples=200, seed=seed)
+        covered += interval.low <= 2.0 <= interval.high
+    assert 0.82 <= covered / 200 <= 0.96
+
+
+def test_an_interval_of_nothing_is_nan():
+    for returns in (np.zeros(50), np.full(50, np.nan), np.empty(0)):
+        assert np.isnan(sharpe_interval(returns).low)
+
+
+def test_the_t_threshold_needs_a_span():
+    assert t_threshold(1095) == 3.46
+    with pytest.raises(InvalidReturnsError, match="span"):
+        t_threshold(0)
