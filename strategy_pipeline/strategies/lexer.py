@@ -62,6 +62,8 @@ def tokens(text: str) -> list[Token]:
     while at < len(text):
         match = _TOKENS.match(text, at)
         if match is None:
+            if (stray := re.compile(r"\d[\w.]*").match(text, at)) is not None:
+                raise StrategySyntaxError(text, at, f"Expected a number or a timeframe ({', '.join(TIMEFRAMES)}), was {stray.group()!r}.")
             hint = "; write names, numbers, + - * / < > <= >= ( ) , and @ only"
             raise StrategySyntaxError(text, at, f"Expected a word of the language, was {text[at]!r}{hint}.")
         kind = match.lastgroup or ""

@@ -221,9 +221,9 @@ class _Parser:
         return self.as_value(self.sum(), at)
 
     def as_condition(self, node: Condition | Value, at: Token) -> Condition:
-        if isinstance(node, _CONDITION_TYPES):
-            return node
-        self.fail("Expected a condition, was a value; compare it with something, such as '> 0'.", at)
+        if not isinstance(node, _CONDITION_TYPES):
+            self.fail("Expected a condition, was a value; compare it with something, such as '> 0'.", at)
+        return node
 
     def as_value(self, node: Condition | Value, at: Token) -> Value:
         if isinstance(node, _CONDITION_TYPES):
@@ -321,14 +321,14 @@ class _Parser:
             if self.token.kind == "suffix":
                 self.fail("Expected a suffix right after a series, was after a bracket; put it on each series: close@4h - open@4h.")
             return node
-        if token.kind == "name" and token.text not in _RESERVED:
-            self.enter_level()
-            node = self.named()
-            self.depth -= 1
-            return node
         if token.kind == "suffix" or self.sees("@"):
             self.fail("Expected a series before '@', was nothing; write close@4h or close@BTC/USDT.")
-        self.expected("a number, a series or '('", words())
+        if token.kind != "name" or token.text in _RESERVED:
+            self.expected("a number, a series or '('", words())
+        self.enter_level()
+        node = self.named()
+        self.depth -= 1
+        return node
 
     def named(self) -> Condition | Value:
         token = self.advance()

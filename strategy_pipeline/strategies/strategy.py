@@ -113,10 +113,11 @@ class Strategy:
     @property
     def id(self) -> str:
         """The first 16 hexadecimal digits of SHA-256 over the canonical JSON: equal strategies, equal ids."""
-        if self._id is None:
-            object.__setattr__(self, "_id", hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16])
-        assert self._id is not None
-        return self._id
+        known = self._id
+        if known is None:
+            known = hashlib.sha256(canonical_json(self).encode()).hexdigest()[:16]
+            object.__setattr__(self, "_id", known)
+        return known
 
     @property
     def text(self) -> str:

@@ -26,7 +26,7 @@ SERIES_PREFIXES = frozenset({"forecast", "regime", "agent", "sentiment", "macro"
 
 def entry(name: str) -> Indicator | None:
     """The catalog entry of that name, or None."""
-    if name in SERIES_PREFIXES:
+    if name in SERIES_PREFIXES or name in PRICE_FIELDS or "." in name:
         return None
     from strategy_pipeline.indicators import spec
 
