@@ -180,7 +180,9 @@ class Bank:
             from strategy_pipeline.market.timeframes import TIMEFRAMES, is_finer
 
             if timeframe not in TIMEFRAMES:
-                raise UnknownIndicatorError(f"Expected a timeframe among {', '.join(TIMEFRAMES)}, was {timeframe!r}; nothing was computed; correct it.")
+                raise UnknownIndicatorError(
+                    f"Expected a timeframe among {', '.join(TIMEFRAMES)}, was {timeframe!r}; nothing was computed; correct it."
+                )
             if not is_finer(self.bars.timeframe, timeframe):
                 raise InvalidBarsError(
                     f"Expected a timeframe coarser than the bars' {self.bars.timeframe}, was {timeframe}; finer values cannot be made "
@@ -254,7 +256,9 @@ class Bank:
 
     def _field(self, node: Series) -> Array:
         if node.inputs or node.params or node.output:
-            raise UnknownIndicatorError(f"Expected the price field {node.name!r} alone, was with inputs, parameters or an output; drop them.")
+            raise UnknownIndicatorError(
+                f"Expected the price field {node.name!r} alone, was with inputs, parameters or an output; drop them."
+            )
         array = getattr(self.bars, node.name)
         if array is None:
             raise MissingColumnError(
@@ -362,7 +366,9 @@ def compute(name: str, bars: Bars, **params: Any) -> Array | dict[str, Array]:
             inputs.append(given)
         elif isinstance(given, str):
             if given not in FIELDS:
-                raise UnknownIndicatorError(f"Expected {role} to be a price field ({', '.join(FIELDS)}), an expression or an array, was {given!r}.")
+                raise UnknownIndicatorError(
+                    f"Expected {role} to be a price field ({', '.join(FIELDS)}), an expression or an array, was {given!r}."
+                )
             inputs.append(Series(given))
         else:
             named[f"given.{role}"] = given

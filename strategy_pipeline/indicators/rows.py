@@ -31,7 +31,9 @@ def universe_shard(entry: Indicator, inputs: Sequence[Array], parameters: dict[s
     """One closure for all symbols: the function sees arrays (n_symbols, n_bars) with their NaNs."""
 
     def shard() -> None:
-        for output, result in zip(outputs, _results(entry, [np.array(array) for array in inputs], parameters, outputs[0].shape), strict=True):
+        for output, result in zip(
+            outputs, _results(entry, [np.array(array) for array in inputs], parameters, outputs[0].shape), strict=True
+        ):
             output[...] = np.where(np.isfinite(result), result, np.nan)
 
     return shard
@@ -67,7 +69,9 @@ def _results(entry: Indicator, inputs: list[Array], parameters: dict[str, Any], 
     with np.errstate(all="ignore"):
         result = entry.function(*inputs, **parameters)
     results = list(result) if isinstance(result, tuple) else [result]
-    arrays = [np.array(each, dtype=np.float64) if np.asarray(each).dtype != np.float64 or not each.flags.writeable else each for each in results]
+    arrays = [
+        np.array(each, dtype=np.float64) if np.asarray(each).dtype != np.float64 or not each.flags.writeable else each for each in results
+    ]
     if len(arrays) != len(entry.outputs) or any(array.shape != shape for array in arrays):
         raise IndicatorParameterError(
             f"Expected {entry.name!r} to return {len(entry.outputs)} arrays of shape {shape}, was {[array.shape for array in arrays]}; "

@@ -9,7 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 
 MODULES = (
-    "averages", "trend", "momentum", "volatility", "volume", "price", "cycles", "statistics", "candles",
+    "averages", "trend", "momentum", "volatility", "volume", "price", "cycles", "statistics", "candles", "order_flow", "cross_asset",
+    "fractals", "seasonality",
 )  # fmt: skip
 
 

@@ -16,6 +16,16 @@ def settled(_: object) -> int:
 
 talib_entry("ht_dcperiod", "HT_DCPERIOD", "cycles", SERIES, (Output("value", "count", 0, 50),), source=SOURCE, warmup=settled)
 talib_entry("ht_dcphase", "HT_DCPHASE", "cycles", SERIES, (Output("value", "angle", -45, 315),), source=SOURCE, warmup=settled)
-talib_entry("ht_phasor", "HT_PHASOR", "cycles", SERIES, (Output("inphase", "difference"), Output("quadrature", "difference")), source=SOURCE, warmup=settled)
-talib_entry("ht_sine", "HT_SINE", "cycles", SERIES, (oscillator("sine", -1, 1), oscillator("leadsine", -1, 1)), source=SOURCE, warmup=settled)
+talib_entry(
+    "ht_phasor",
+    "HT_PHASOR",
+    "cycles",
+    SERIES,
+    (Output("inphase", "difference"), Output("quadrature", "difference")),
+    source=SOURCE,
+    warmup=settled,
+)
+talib_entry(
+    "ht_sine", "HT_SINE", "cycles", SERIES, (oscillator("sine", -1, 1), oscillator("leadsine", -1, 1)), source=SOURCE, warmup=settled
+)
 talib_entry("ht_trendmode", "HT_TRENDMODE", "cycles", SERIES, (Output("value", "boolean", 0, 1),), source=SOURCE, warmup=settled)

@@ -12,4 +12,12 @@ talib_entry("avgprice", "AVGPRICE", "price", OHLC, PRICE, source="(o + h + l + c
 talib_entry("medprice", "MEDPRICE", "price", ("high", "low"), PRICE, source="(h + l) / 2")
 talib_entry("typprice", "TYPPRICE", "price", ("high", "low", "close"), PRICE, source="(h + l + c) / 3")
 talib_entry("wclprice", "WCLPRICE", "price", ("high", "low", "close"), PRICE, source="(h + l + 2 c) / 4")
-talib_entry("heikin_ashi", "HA", "price", OHLC, tuple(Output(name, "price") for name in OHLC), source="M. Homma; D. Valcu, 2004", warmup=lambda p: 64)
+talib_entry(
+    "heikin_ashi",
+    "HA",
+    "price",
+    OHLC,
+    tuple(Output(name, "price") for name in OHLC),
+    source="M. Homma; D. Valcu, 2004",
+    warmup=lambda p: 64,
+)
