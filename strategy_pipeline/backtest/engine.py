@@ -1,0 +1,253 @@
+"""The fast engine: bank, bit-packed conditions, rules, event walk, streaming metrics.
+
+What belongs here: the order of work for a population. Each distinct series and literal is computed once;
+strategies go through in blocks whose bit rows fit a fixed budget, and through a block in tiles, one thread a
+tile. A strategy's numbers depend on nothing but itself and the bars, so neither blocks, tiles nor threads
+change a bit of the result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from strategy_pipeline.backtest import bits, tile
+from strategy_pipeline.backtest.arena import Arena, frozen, make_arena
+from strategy_pipeline.backtest.costs import Costs
+from strategy_pipeline.backtest.plan import LEVELS, RULES, Entry, Literal, Plan, is_number, make_plan
+from strategy_pipeline.backtest.result import BacktestResult
+from strategy_pipeline.backtest.streaming import N_SUMS
+from strategy_pipeline.compute import map_shards, worker_count
+from strategy_pipeline.errors import PipelineError, SettingsError, StrategyError
+from strategy_pipeline.indicators import Bank, Number, Value
+from strategy_pipeline.market import Bars
+from strategy_pipeline.strategies import Strategy
+
+BLOCK_BYTES = 96 << 20  # bit rows alive at once
+BANK_BYTES = 1 << 30  # series alive at once
+LITERALS_AT_ONCE = 256
+FILLS = ("next_open", "close")
+
+
+def backtest(
+    strategies: Sequence[Strategy],
+    bars: Bars,
+    *,
+    costs: Costs | None = None,
+    fill: str = "next_open",
+    series: Mapping[str, np.ndarray] | None = None,
+    start: Any = None,
+    end: Any = None,
+    workers: int = 0,
+) -> BacktestResult:
+    """Run a population of strategies on bars; semantics as in `reference`.
+
+    Parameters
+    ----------
+    strategies : Strategy objects; equal ones count once. ``on *`` runs on every symbol, others on theirs.
+    bars : Bars, of the strategies' timeframe
+    costs : None is ``Costs()``: 10 bp fee and 5 bp slippage a side
+    fill : ``next_open`` (decide at the close of t, fill at the open of t + 1) or ``close`` (fill at that close)
+    series : named series, e.g. ``{"forecast.return_24h": array of shape (n_symbols, n_bars)}``
+    start, end : half-open range of bar opens in which to trade; indicators warm up on the bars before
+    workers : threads; 0 is one per core. Results do not depend on it.
+
+    Raises
+    ------
+    StrategyError
+        The population is empty. What is wrong with a single strategy is in ``.failures`` instead.
+    SettingsError, NoDataError, InvalidBarsError
+        An unknown fill; an empty range; half-missing or non-positive prices.
+    """
+    if isinstance(strategies, Strategy):
+        strategies = [strategies]
+    if not len(strategies):
+        raise StrategyError("Expected at least one strategy, was none; nothing to backtest; generate or parse some first")
+    if fill not in FILLS:
+        raise SettingsError(f"Expected fill of {', '.join(FILLS)}, was {fill!r}; choose one")
+    costs = costs or Costs()
+    arena = make_arena(bars, start, end)
+    plan = make_plan(strategies, bars.symbols, bars.timeframe)
+    source = _Source(Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES), plan)
+    entries = [entry for entry in plan.entries if not source.blames(entry)]
+    sums = np.full((len(entries), len(bars.symbols), N_SUMS), np.nan)
+    daily = np.zeros((len(entries), len(arena.days)))
+    applies = np.zeros((len(entries), len(bars.symbols)), dtype=np.uint8)
+    for row, entry in enumerate(entries):
+        applies[row, list(entry.symbols)] = 1
+    threads = worker_count(workers)
+    at = 0
+    for block in source.blocks(entries):
+        tables = source.tables(block)
+        out, days = sums[at : at + len(block)], daily[at : at + len(block)]
+        size = max(1, min(64, -(-len(block) // (4 * threads))))
+        cuts = [(first, min(first + size, len(block))) for first in range(0, len(block), size)]
+        mask = frozen(applies[at : at + len(block)])
+        map_shards(lambda cut, *, t=tables, m=mask, o=out, d=days: _run(arena, t, costs, fill, m, cut, o, d), cuts, workers=workers)
+        at += len(block)
+    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series)
+
+
+def capture(strategy: Strategy, arena: Arena, symbol: int, costs: Costs, fill: str, series: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The trades of one strategy on one symbol, as `walk` writes them."""
+    plan = make_plan([strategy], arena.bars.symbols, arena.bars.timeframe)
+    source = _Source(Bank(arena.bars, series=series, workers=1, max_bytes=BANK_BYTES), plan)
+    for message in plan.failures.values():
+        raise StrategyError(message)
+    t = source.tables(plan.entries)
+    bars = arena.bars
+    return tile.capture(
+        t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, t.aux, bars.open, bars.high, bars.low, bars.close, arena.next_bar,
+        arena.present, arena.spans, costs.fee, costs.slippage, fill == "close", costs.market_targets, symbol,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A block of strategies as the kernels read it."""
+
+    rows: np.ndarray
+    steps: np.ndarray
+    offsets: np.ndarray
+    depth: int
+    ints: np.ndarray
+    floats: np.ndarray
+    aux: np.ndarray
+
+
+def _run(
+    arena: Arena, t: Tables, costs: Costs, fill: str, applies: np.ndarray, cut: tuple[int, int], sums: np.ndarray, daily: np.ndarray
+) -> None:
+    bars = arena.bars
+    tile.run_tile(
+        t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
+        arena.marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present, arena.spans,
+        arena.day_last, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
+    )  # fmt: skip
+
+
+@dataclass
+class _Source:
+    """Series and bit rows of a plan, each evaluated once and kept only while a later block needs it."""
+
+    bank: Bank
+    plan: Plan
+    errors: dict[Value, PipelineError] = field(default_factory=dict)
+    _rows: dict[int, np.ndarray] = field(default_factory=dict)
+    _uses: Counter[int] = field(default_factory=Counter)
+    _aux: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Evaluate every literal, in the order that keeps series of one kind together, and every ATR and volatility."""
+        self._uses.update(literal for entry in self.plan.entries for literal in entry.literals)
+        order = sorted(range(len(self.plan.literals)), key=lambda i: (str(_lead(self.plan.literals[i])), i))
+        for first in range(0, len(order), LITERALS_AT_ONCE):
+            self._evaluate(order[first : first + LITERALS_AT_ONCE])
+        for position, value in enumerate(self.plan.aux):
+            found = self._series([value]).get(value)
+            if found is not None:
+                self._aux[position] = found
+
+    def blames(self, entry: Entry) -> bool:
+        """Record why a strategy cannot run, if a series of its cannot be had."""
+        if not self.errors:
+            return False
+        for name, position in entry.aux.items():
+            if position not in self._aux:
+                return self._blame(entry, name, self.errors[self.plan.aux[position]])
+        for name, rule in zip(RULES, entry.rules, strict=True):
+            for step in self.plan.programs[rule]:
+                if step >= 0 and step not in self._rows:
+                    _, left, right = self.plan.literals[step]
+                    return self._blame(entry, name, self.errors[left if left in self.errors else right])
+        return False
+
+    def _blame(self, entry: Entry, name: str, error: PipelineError) -> bool:
+        self.plan.failures[entry.id] = f"strategy {entry.id}: {name}: {error}"
+        self._forget(entry)
+        return True
+
+    def blocks(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+        """Consecutive strategies whose distinct bit rows fit the budget."""
+        row_bytes = next((row.nbytes for row in self._rows.values()), 1)
+        block: list[Entry] = []
+        literals: set[int] = set()
+        for entry in entries:
+            if block and len(literals | entry.literals) * row_bytes > BLOCK_BYTES:
+                yield block
+                for done in block:
+                    self._forget(done)
+                block, literals = [], set()
+            block.append(entry)
+            literals |= entry.literals
+        if block:
+            yield block
+
+    def tables(self, block: Sequence[Entry]) -> Tables:
+        """What the kernels read for a block, with its literals, rules and series renumbered from 0."""
+        literals = {old: new for new, old in enumerate(sorted({literal for entry in block for literal in entry.literals}))}
+        rules = {old: new for new, old in enumerate(sorted({rule for entry in block for rule in entry.rules}))}
+        aux = {old: new for new, old in enumerate(sorted({one for entry in block for one in entry.aux.values()}))}
+        programs = [[literals[step] if step >= 0 else step for step in self.plan.programs[rule]] for rule in rules]
+        n_symbols, n_bars = self.bank.bars.close.shape
+        rows = np.zeros((max(1, len(literals)), n_symbols, -(-n_bars // 64)), dtype=np.uint64)
+        for old, new in literals.items():
+            rows[new] = self._rows[old]
+        series = np.full((max(1, len(aux)), n_symbols, n_bars), np.nan)
+        for old, new in aux.items():
+            series[new] = self._aux[old]
+        offsets = np.concatenate([[0], np.cumsum([len(program) for program in programs])]).astype(np.int64)
+        steps = np.array([step for program in programs for step in program], dtype=np.int32)
+        ints, floats = self.plan.encode(block, rules, aux)
+        return Tables(frozen(rows), frozen(steps), frozen(offsets), self.plan.depth, frozen(ints), frozen(floats), frozen(series))
+
+    def _forget(self, entry: Entry) -> None:
+        for literal in entry.literals:
+            self._uses[literal] -= 1
+            if self._uses[literal] == 0:
+                self._rows.pop(literal, None)
+
+    def _evaluate(self, chosen: Sequence[int]) -> None:
+        """Fill the bit rows of some literals, on threads."""
+        literals: list[Literal] = [self.plan.literals[i] for i in chosen]
+        arrays = self._series(list(dict.fromkeys(side for _, *sides in literals for side in sides if not is_number(side))))
+        shape = (self.bank.bars.close.shape[0], -(-self.bank.bars.close.shape[1] // 64))
+        work = []
+        for i, (op, left, right) in zip(chosen, literals, strict=True):
+            if left in self.errors or right in self.errors:
+                continue
+            self._rows[i] = np.empty(shape, dtype=np.uint64)
+            full = is_number(left) and is_number(right)  # one side must have bars
+            work.append((op, self._side(left, arrays, full), self._side(right, arrays), self._rows[i]))
+        map_shards(_compare_all, [work[k : k + 16] for k in range(0, len(work), 16)], workers=self.bank.workers)
+
+    def _side(self, value: Value, arrays: Mapping[Value, np.ndarray], full: bool = False) -> np.ndarray:
+        if isinstance(value, Number):
+            return frozen(np.full(self.bank.bars.close.shape if full else (1, 64), value.value))
+        return arrays[value]
+
+    def _series(self, values: Sequence[Value]) -> dict[Value, np.ndarray]:
+        """The series of values; those that cannot be had are in `errors`, by the value asked for."""
+        try:
+            return dict(zip(values, map(frozen, self.bank.evaluate_many(values)), strict=True))
+        except PipelineError:
+            found = {}
+            for value in values:
+                try:
+                    found[value] = frozen(self.bank.evaluate(value))
+                except PipelineError as error:
+                    self.errors[value] = error
+            return found
+
+
+def _compare_all(work: Sequence[tuple[int, np.ndarray, np.ndarray, np.ndarray]]) -> None:
+    for op, left, right, out in work:
+        bits.compare(op, left, right, out)
+
+
+def _lead(literal: Literal) -> Value:
+    return literal[2] if is_number(literal[1]) else literal[1]

@@ -1,0 +1,242 @@
+"""What a population did.
+
+What belongs here: the record that `backtest` returns, its frames, and trades and equity on demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from strategy_pipeline.backtest import streaming as col
+from strategy_pipeline.backtest import tile, walk
+from strategy_pipeline.backtest.arena import Arena
+from strategy_pipeline.backtest.costs import Costs
+from strategy_pipeline.backtest.metrics import METRICS, RETURN_METRICS, finish, metrics_from_returns, trade_metrics
+from strategy_pipeline.backtest.reference import REASONS
+from strategy_pipeline.errors import NoDataError, StrategyError, UnknownSymbolError
+from strategy_pipeline.market.timeframes import bars_per_year, to_time
+
+if TYPE_CHECKING:
+    from strategy_pipeline.backtest.plan import Entry
+    from strategy_pipeline.strategies import Strategy
+
+TRADE_COLUMNS = {
+    "closed": col.CLOSED, "trades": col.TRADES, "wins": col.WINS, "losers": col.LOSERS, "profit": col.PROFIT, "loss": col.LOSS,
+    "win_return": col.WIN_RETURN, "loss_return": col.LOSS_RETURN, "turnover": col.TURNOVER, "held": col.HELD,
+    "holding": col.HOLDING, "fills": col.FILLS, "participation": col.PARTICIPATION, "open_trades": col.OPEN_TRADES,
+    "delisted": col.DELISTINGS, "ruined": col.RUINS, "n": col.N,
+}  # fmt: skip
+
+
+class BacktestResult:
+    """Metrics, daily returns and, on demand, trades and equity of a population.
+
+    Attributes
+    ----------
+    strategy_ids : tuple of str, in the order given, without repeats and failures
+    strategies : dict of id -> Strategy
+    symbols : tuple of str
+    days : datetime64[ns] (n_days,), UTC midnights of every day traded
+    daily_returns : float64 (n_strategies, n_days), the equal mean over the strategy's symbols listed that day; 0 on
+        days when none of them is
+    failures : dict of id -> why that strategy could not run
+    metrics : DataFrame indexed by (strategy_id, symbol), one column per name of `METRICS`, from bar returns
+    pooled : DataFrame indexed by strategy_id; return metrics of the pooled daily returns, trade metrics over all trades
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], failures: Mapping[str, str], arena: Arena, sums: np.ndarray, daily: np.ndarray,
+        applies: np.ndarray, costs: Costs, fill: str, series: Mapping[str, np.ndarray] | None,
+    ) -> None:  # fmt: skip
+        self.strategies: dict[str, Strategy] = {entry.id: entry.strategy for entry in entries}
+        self.strategy_ids = tuple(self.strategies)
+        self.failures = dict(failures)
+        self.symbols = arena.bars.symbols
+        self.days = arena.days
+        self.costs, self.fill = costs, fill
+        self._arena, self._sums, self._applies, self._series = arena, sums, applies, series
+        self._row = {id: row for row, id in enumerate(self.strategy_ids)}
+        counts = applies.astype(np.float64) @ arena.listed.astype(np.float64)
+        self.daily_returns = np.divide(daily, counts, out=daily, where=counts > 0)
+        self.daily_returns.flags.writeable = False
+
+    def __repr__(self) -> str:
+        return (
+            f"BacktestResult({len(self.strategy_ids)} strategies, {len(self.symbols)} symbols, {len(self.days)} days, "
+            f"{len(self.failures)} failures)"
+        )
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        rows, columns = np.nonzero(self._applies)
+        index = pd.MultiIndex.from_arrays(
+            [np.asarray(self.strategy_ids, dtype=object)[rows], np.asarray(self.symbols, dtype=object)[columns]],
+            names=["strategy_id", "symbol"],
+        )
+        sums = np.ascontiguousarray(self._sums[rows, columns].T)
+        arena, year = self._arena, bars_per_year(self._arena.bars.timeframe)
+        out = finish(_statistics(sums, arena.benchmark_mean[columns], arena.benchmark_variance[columns]), year)
+        out |= trade_metrics({name: sums[column] for name, column in TRADE_COLUMNS.items()}, year)
+        frame = pd.DataFrame({name: out[name] for name in METRICS}, index=index)
+        for name in ("trades", "open_trades", "delisted", "ruined"):
+            frame[name] = frame[name].fillna(0).astype(np.int64)
+        return frame
+
+    @cached_property
+    def pooled(self) -> pd.DataFrame:
+        out = dict(metrics_from_returns(self.daily_returns, 365.0, self._benchmark(slice(None))))
+        held = np.where(self._applies[:, :, None] > 0, self._sums, np.nan)
+        totals = np.nansum(held, axis=1).T
+        out |= trade_metrics({name: totals[column] for name, column in TRADE_COLUMNS.items()}, bars_per_year(self._arena.bars.timeframe))
+        frame = pd.DataFrame({name: out[name] for name in METRICS}, index=pd.Index(self.strategy_ids, name="strategy_id", dtype=object))
+        for name in ("trades", "open_trades", "delisted", "ruined"):
+            frame[name] = frame[name].astype(np.int64)
+        return frame
+
+    def day_mask(self, start: Any = None, end: Any = None) -> np.ndarray:
+        """bool (n_days,), the days in [start, end); None is unbounded."""
+        mask = np.ones(len(self.days), dtype=bool)
+        if start is not None:
+            mask &= self.days >= np.datetime64(to_time(start))
+        if end is not None:
+            mask &= self.days < np.datetime64(to_time(end))
+        return mask
+
+    def summary(self, start: Any = None, end: Any = None) -> pd.DataFrame:
+        """Return metrics of the pooled daily returns on days in [start, end), indexed by strategy_id.
+
+        NoDataError where no day lies in the range.
+        """
+        mask = self.day_mask(start, end)
+        if not mask.any():
+            raise NoDataError(
+                f"Expected days within {self.days[0].astype('datetime64[D]')} to {self.days[-1].astype('datetime64[D]')}, "
+                f"was {start} to {end}; widen the range"
+            )
+        out = metrics_from_returns(self.daily_returns[:, mask], 365.0, self._benchmark(mask))
+        return pd.DataFrame(
+            {name: out[name] for name in RETURN_METRICS}, index=pd.Index(self.strategy_ids, name="strategy_id", dtype=object)
+        )
+
+    def trades(self, id: str, symbol: str) -> pd.DataFrame:
+        """The trades of one strategy on one symbol, in order.
+
+        Columns: side (1 long, -1 short); decision, entry, exit (opens of those bars, UTC; NaT while open);
+        entry_price, exit_price (slippage included); size (base units, of an equity that starts at 1 quote unit);
+        equity_before, equity_after (marked where open); pnl, net_return (net of costs; on the entry notional);
+        bars (exit - entry, to the last bar where open); reason (`open`, `signal`, `stop`, `trail`, `take`, `time`,
+        `delisted`, `ruined`); ruined (equity fell to zero).
+        """
+        ints, floats = self._captured(id, symbol)
+        bars = self._arena.bars
+        entry, leave = ints[:, walk.ENTRY], ints[:, walk.EXIT]
+        is_open = ints[:, walk.REASON] == walk.OPEN
+        times = pd.DatetimeIndex(np.asarray(bars.times)).tz_localize("UTC")
+        end = self._arena.spans[self._symbol(symbol), tile.SPAN_STOP] - 1
+        pnl = floats[:, walk.AFTER] - floats[:, walk.BEFORE]
+        return pd.DataFrame(
+            {
+                "side": ints[:, walk.SIDE],
+                "decision": times[ints[:, walk.DECISION]],
+                "entry": times[entry],
+                "exit": times[np.maximum(leave, 0)].where(~is_open),
+                "entry_price": floats[:, walk.ENTRY_PRICE],
+                "exit_price": floats[:, walk.EXIT_PRICE],
+                "size": floats[:, walk.UNITS],
+                "equity_before": floats[:, walk.BEFORE],
+                "equity_after": floats[:, walk.AFTER],
+                "pnl": pnl,
+                "net_return": pnl / (floats[:, walk.UNITS] * floats[:, walk.ENTRY_PRICE]),
+                "bars": np.where(is_open, end, leave) - entry,
+                "reason": pd.array([REASONS[reason] for reason in ints[:, walk.REASON]], dtype="str"),
+                "ruined": ints[:, walk.IS_RUINED].astype(bool),
+            }
+        )
+
+    def equity(self, id: str, symbol: str) -> pd.Series:
+        """Equity at the close of every bar of the symbol's span (carried over missing bars), from 1 before the first;
+        indexed by bar open, UTC."""
+        ints, floats = self._captured(id, symbol)
+        s = self._symbol(symbol)
+        begin, until = int(self._arena.spans[s, tile.SPAN_START]), int(self._arena.spans[s, tile.SPAN_STOP])
+        values = np.ones(until - begin)
+        marks = self._arena.marks[s]
+        for whole, real in zip(ints, floats, strict=True):
+            entry, leave = int(whole[walk.ENTRY]), int(whole[walk.EXIT])
+            leave = until if whole[walk.REASON] == walk.OPEN else leave
+            values[entry - begin : leave - begin] = real[walk.CASH] + whole[walk.SIDE] * real[walk.UNITS] * marks[entry:leave]
+            values[leave - begin :] = real[walk.AFTER]
+        times = pd.DatetimeIndex(np.asarray(self._arena.bars.times[begin:until])).tz_localize("UTC")
+        return pd.Series(values, index=times, name="equity")
+
+    def returns(self, id: str, symbol: str) -> pd.Series:
+        """Simple returns per bar of `equity`, the first against the starting equity; 0 after ruin."""
+        equity = self.equity(id, symbol)
+        before = np.concatenate([[1.0], equity.to_numpy()[:-1]])
+        values = np.divide(equity.to_numpy(), before, out=np.ones(len(equity)), where=before > 0) - 1
+        return pd.Series(values, index=equity.index, name="return")
+
+    def _captured(self, id: str, symbol: str) -> tuple[np.ndarray, np.ndarray]:
+        from strategy_pipeline.backtest.engine import capture
+
+        if id not in self.strategies:
+            raise StrategyError(f"Expected a strategy of this result, was {id!r}; {self.failures.get(id, 'see `strategy_ids`')}")
+        if not self._applies[self._row[id], self._symbol(symbol)]:
+            raise UnknownSymbolError(
+                f"Expected a symbol of strategy {id} ({', '.join(self.strategies[id].symbols)}), was {symbol}; choose one"
+            )
+        return capture(self.strategies[id], self._arena, self._symbol(symbol), self.costs, self.fill, self._series)
+
+    def _symbol(self, symbol: str) -> int:
+        if symbol not in self.symbols:
+            raise UnknownSymbolError(f"Expected one of {', '.join(self.symbols)}, was {symbol!r}; choose among the bars' symbols")
+        return self.symbols.index(symbol)
+
+    def _benchmark(self, days: Any) -> np.ndarray:
+        """Daily returns of buying and holding each strategy's symbols in equal parts; 0 where none is listed."""
+        rows = self._arena.daily_benchmark[:, days]
+        masks, which = np.unique(self._applies, axis=0, return_inverse=True)
+        listed = ~np.isnan(rows)
+        out = np.zeros((len(masks), rows.shape[1]))
+        for number, mask in enumerate(masks):
+            part = mask.astype(bool)
+            count = listed[part].sum(axis=0)
+            out[number] = np.where(count > 0, np.where(listed[part], rows[part], 0).sum(axis=0) / np.maximum(count, 1), 0.0)
+        return out[which.reshape(-1)]
+
+
+def _statistics(sums: np.ndarray, mean_b: np.ndarray, var_b: np.ndarray) -> dict[str, np.ndarray]:
+    """What `finish` wants, from the kernels' power sums (N_SUMS, n)."""
+    with np.errstate(all="ignore"):
+        n = np.where(sums[col.N] > 0, sums[col.N], np.nan)
+        mean, raw2, raw3, raw4 = (sums[column] / n for column in (col.S1, col.S2, col.S3, col.S4))
+        cross = sums[col.CROSS] / n
+        active_mean = mean - mean_b
+        return {
+            "n": n,
+            "equity": sums[col.EQUITY],
+            "mean": mean,
+            "m2": raw2 - mean**2,
+            "m3": raw3 - 3 * mean * raw2 + 2 * mean**3,
+            "m4": raw4 - 4 * mean * raw3 + 6 * mean**2 * raw2 - 3 * mean**4,
+            "mean_square": raw2,
+            "downside": sums[col.DOWNSIDE] / n,
+            "gains": sums[col.GAINS],
+            "losses": sums[col.LOSSES],
+            "max_drawdown": sums[col.MAX_DRAWDOWN],
+            "drawdown_bars": sums[col.DRAWDOWN_BARS],
+            "q05": sums[col.Q05],
+            "q95": sums[col.Q95],
+            "worst": sums[col.WORST],
+            "stability": sums[col.STABILITY],
+            "mean_b": mean_b,
+            "var_b": np.where(var_b > 0, var_b, 0.0),
+            "cov": cross - mean * mean_b,
+            "active_mean": active_mean,
+            "active_var": sums[col.ACTIVE] / n - active_mean**2,
+        }

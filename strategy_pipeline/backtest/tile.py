@@ -1,0 +1,101 @@
+"""A tile: some strategies on every symbol, start to end, with scratch that is reused for each.
+
+What belongs here: the two kernels that join rules, walk and statistics, one for many strategies (sums only)
+and one for a single strategy (its trades). Memory is that of the scratch, whatever the tile holds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from strategy_pipeline.backtest.bits import evaluate_rule
+from strategy_pipeline.backtest.streaming import accumulate
+from strategy_pipeline.backtest.walk import (
+    ENTER_LONG,
+    ENTER_SHORT,
+    EXIT_LONG,
+    EXIT_SHORT,
+    N_TRADE_FLOATS,
+    N_TRADE_INTS,
+    walk,
+)
+
+# Columns of a symbol's span: window, last bar in all bars given, what is measured, days on which it is listed.
+FIRST, STOP, LAST, SPAN_START, SPAN_STOP, DAY_FROM, DAY_TO, N_SPAN = range(8)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def signals(
+    rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, ints: np.ndarray, symbol: int, present: np.ndarray,
+    stack: np.ndarray, words: np.ndarray,
+) -> None:  # fmt: skip
+    """Write entries, those of them that are long, exits of longs and of shorts into words (4, n_words)."""
+    n_words = words.shape[1]
+    for target, column in ((0, ENTER_SHORT), (1, ENTER_LONG), (2, EXIT_LONG), (3, EXIT_SHORT)):
+        rule = ints[column]
+        evaluate_rule(rows, symbol, steps[offsets[rule] : offsets[rule + 1]], stack)
+        for w in range(n_words):
+            words[target, w] = stack[0, w] & present[w]
+    for w in range(n_words):
+        short = words[0, w] & ~words[3, w]
+        long = words[1, w] & ~words[2, w]
+        words[0, w] = short ^ long  # both at once cancel
+        words[1, w] = long & ~short
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def run_tile(
+    rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int, ints: np.ndarray, floats: np.ndarray, applies: np.ndarray,
+    aux: np.ndarray, open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray,
+    marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
+    next_bar: np.ndarray, present: np.ndarray, spans: np.ndarray, day_last: np.ndarray,
+    fee: float, slippage: float, at_close: bool, market_targets: bool,
+    start: int, stop: int, sums: np.ndarray, daily: np.ndarray,
+) -> None:  # fmt: skip
+    """Run strategies [start, stop): sums (n, n_symbols, N_SUMS) and daily (n, n_days), the sum over symbols.
+
+    rows : uint64 (n_literals, n_symbols, n_words); steps, offsets : programs, int32 and int64 (n_rules + 1,)
+    ints, floats : see `walk`; applies : uint8 (n, n_symbols), which symbols a strategy trades
+    """
+    n_symbols, n_bars = close.shape
+    stack = np.empty((depth + 1, present.shape[1]), dtype=np.uint64)
+    words = np.empty((4, present.shape[1]), dtype=np.uint64)
+    trade_ints = np.empty((n_bars + 1, N_TRADE_INTS), dtype=np.int64)
+    trade_floats = np.empty((n_bars + 1, N_TRADE_FLOATS))
+    returns = np.empty(n_bars)
+    for i in range(start, stop):
+        for s in range(n_symbols):
+            span = spans[s]
+            if applies[i, s] == 0 or span[SPAN_STOP] <= span[SPAN_START]:
+                continue
+            signals(rows, steps, offsets, ints[i], s, present[s], stack, words)
+            count = walk(
+                words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[i], floats[i],
+                span[FIRST], span[STOP], span[LAST], fee, slippage, at_close, market_targets, trade_ints, trade_floats,
+            )  # fmt: skip
+            accumulate(
+                trade_ints, trade_floats, count, marks[s], benchmark[s], benchmark_square[s], traded_value[s], day_last,
+                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, sums[i, s], daily[i],
+            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def capture(
+    rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int, ints: np.ndarray, floats: np.ndarray, aux: np.ndarray,
+    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, next_bar: np.ndarray, present: np.ndarray,
+    spans: np.ndarray, fee: float, slippage: float, at_close: bool, market_targets: bool, s: int,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """The trades of the first strategy of the tables on symbol `s`."""
+    n_bars = close.shape[1]
+    stack = np.empty((depth + 1, present.shape[1]), dtype=np.uint64)
+    words = np.empty((4, present.shape[1]), dtype=np.uint64)
+    trade_ints = np.empty((n_bars + 1, N_TRADE_INTS), dtype=np.int64)
+    trade_floats = np.empty((n_bars + 1, N_TRADE_FLOATS))
+    signals(rows, steps, offsets, ints[0], s, present[s], stack, words)
+    span = spans[s]
+    count = walk(
+        words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[0], floats[0],
+        span[FIRST], span[STOP], span[LAST], fee, slippage, at_close, market_targets, trade_ints, trade_floats,
+    )  # fmt: skip
+    return trade_ints[:count].copy(), trade_floats[:count].copy()
