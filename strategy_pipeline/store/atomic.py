@@ -20,11 +20,11 @@ def replace_file(path: Path, data: bytes) -> None:
     """Make `path` hold `data`, atomically and durably. Its folder must exist. OSError as the system says."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_counter)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

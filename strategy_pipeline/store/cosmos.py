@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from strategy_pipeline.errors import ConflictError, DocumentTooLargeError, SourceError
@@ -99,9 +100,7 @@ class CosmosDocuments:
     def delete(self, container: str, id: str, partition: str, etag: str | None = None) -> bool:
         check_id(container, id), check_partition(container, partition)
         proxy = self._container(container)
-        _, status, tries = self._request(
-            lambda: proxy.delete_item(id, partition_key=partition, **_if_match(etag)), expected=(404, 412)
-        )
+        _, status, tries = self._request(lambda: proxy.delete_item(id, partition_key=partition, **_if_match(etag)), expected=(404, 412))
         if status == 412:
             raise ConflictError(_stale(container, id))
         return status is None or tries > 1  # gone at a later try: the first one did it and its answer was lost
@@ -148,7 +147,7 @@ class CosmosDocuments:
                 )
                 pages = proxy.query_items(query, parameters=parameters, max_item_count=size, **options).by_page(token)
             current = pages
-            found, _, _ = self._request(lambda: list(next(current, ())))
+            found, _, _ = self._request(partial(_next_rows, current))
             rows = [_clean(row) for row in (found or [])][:left]
             token = getattr(current, "continuation_token", None) if partition is not EVERY_PARTITION else None
             left = None if left is None else left - len(rows)
@@ -164,10 +163,12 @@ class CosmosDocuments:
     def count(self, container: str, partition: Partition, where: Sequence[Condition] = ()) -> int:
         text, parameters = _where(container, partition, check_query(container, partition, where))
         proxy = self._container(container)
-        options: dict[str, Any] = {"enable_cross_partition_query": True} if partition is EVERY_PARTITION else {"partition_key": str(partition)}
+        options: dict[str, Any] = (
+            {"enable_cross_partition_query": True} if partition is EVERY_PARTITION else {"partition_key": str(partition)}
+        )
         query = f"SELECT VALUE COUNT(1) FROM c WHERE {text}"
         found, _, _ = self._request(lambda: list(proxy.query_items(query, parameters=parameters, **options)))
-        return int(sum(found or []))
+        return sum(int(str(part)) for part in found or [])
 
     def dump(self, container: str) -> list[Document]:
         key = partition_field(container)
@@ -181,7 +182,9 @@ class CosmosDocuments:
         self._client, self._database_proxy = None, None
         self._containers.clear()
 
-    def _swap(self, container: str, document: Mapping[str, Any], etag: str, missing: type[ConflictError] | type[MissingDocumentError]) -> Document:
+    def _swap(
+        self, container: str, document: Mapping[str, Any], etag: str, missing: type[ConflictError] | type[MissingDocumentError]
+    ) -> Document:
         stored = prepare(container, document)
         result, status = self._write(container, stored, lambda proxy: proxy.replace_item(stored["id"], stored, **_if_match(etag)))
         if status == 404:
@@ -194,7 +197,9 @@ class CosmosDocuments:
         proxy = self._container(container)
         result, status, tries = self._request(lambda: send(proxy), expected=(404, 409, 412, 413))
         if status == 413:
-            raise DocumentTooLargeError(f"Expected a document that the service takes, was too large: {stored['id']!r} in {container}; move its arrays to the lake")
+            raise DocumentTooLargeError(
+                f"Expected a document that the service takes, was too large: {stored['id']!r} in {container}; move its arrays to the lake"
+            )
         if status in (409, 412) and tries > 1:
             present = self.read(container, stored["id"], stored[CONTAINERS[container]])
             if present is not None and {**present, "_etag": None} == {**stored, "_etag": None}:
@@ -306,6 +311,10 @@ def _clause(field: str, operator: str, value: Any, bind: Callable[[Any], str]) -
     return f"({_IS_TYPE[type_of(value)]}({field}) AND {field} {operator} {bind(value)})"
 
 
+def _next_rows(pages: Iterator[Any]) -> list[Any]:
+    return list(next(pages, ()))
+
+
 def _if_match(etag: str | None) -> dict[str, Any]:
     if etag is None:
         return {}
@@ -333,4 +342,4 @@ def _first_line(error: Exception) -> str:
 
 
 def _stale(container: str, id: str) -> str:
-    return f"Expected {id!r} in {container} unchanged since it was read, was changed; nothing was written: read it again and redo the change"
+    return f"Expected {id!r} in {container} unchanged since it was read, was changed; nothing was written: read it and redo"

@@ -222,7 +222,12 @@ def check_partition(container: str, value: Any) -> str:
 
 
 def check_query(
-    container: str, partition: Partition, where: Sequence[Condition], order_by: str = "id", page_size: int = 1, continuation: str | None = None
+    container: str,
+    partition: Partition,
+    where: Sequence[Condition],
+    order_by: str = "id",
+    page_size: int = 1,
+    continuation: str | None = None,
 ) -> list[Condition]:
     """The conditions with plain values, or an error that says which cannot be asked."""
     if partition is not EVERY_PARTITION:

@@ -79,7 +79,9 @@ class EmbeddedDocuments:
     def read(self, container: str, id: str, partition: str) -> Document | None:
         key = _key(container, id, partition)
         with self._using() as connection:
-            row = connection.execute("SELECT body, etag, id, partition FROM documents WHERE container=? AND partition=? AND id=?", key).fetchone()
+            row = connection.execute(
+                "SELECT body, etag, id, partition FROM documents WHERE container=? AND partition=? AND id=?", key
+            ).fetchone()
         return None if row is None else self._document(container, row)
 
     def upsert(self, container: str, document: Mapping[str, Any], etag: str | None = None) -> Document:
@@ -175,14 +177,18 @@ class EmbeddedDocuments:
     def dump(self, container: str) -> list[Document]:
         partition_field(container)
         with self._using() as connection:
-            rows = connection.execute("SELECT body, etag, id, partition FROM documents WHERE container=? ORDER BY partition, id", (container,))
+            rows = connection.execute(
+                "SELECT body, etag, id, partition FROM documents WHERE container=? ORDER BY partition, id", (container,)
+            )
             return [_without_etag(self._document(container, row)) for row in rows.fetchall()]
 
     def poisoned(self) -> list[tuple[str, str, str]]:
         """(container, partition, id) of every document whose stored text is no JSON or does not match its
         hash: something other than this program wrote it. `delete` removes one."""
         with self._using() as connection:
-            rows = connection.execute("SELECT container, partition, id, body, etag FROM documents ORDER BY container, partition, id").fetchall()
+            rows = connection.execute(
+                "SELECT container, partition, id, body, etag FROM documents ORDER BY container, partition, id"
+            ).fetchall()
         return [(row[0], row[1], row[2]) for row in rows if row[0] not in CONTAINERS or _etag(str(row[3]).encode()) != row[4]]
 
     def close(self) -> None:
@@ -192,7 +198,9 @@ class EmbeddedDocuments:
             self._opened.clear()
             self._local = threading.local()
 
-    def _swap(self, container: str, document: Mapping[str, Any], etag: str, missing: type[ConflictError] | type[MissingDocumentError]) -> Document:
+    def _swap(
+        self, container: str, document: Mapping[str, Any], etag: str, missing: type[ConflictError] | type[MissingDocumentError]
+    ) -> Document:
         stored, row = _row(container, document)
         with self._writing() as connection:
             found = connection.execute("SELECT etag FROM documents WHERE container=? AND partition=? AND id=?", row[:3]).fetchone()
@@ -232,14 +240,14 @@ class EmbeddedDocuments:
                 raise UnwritableHomeError(_unwritable(self.path, error)) from error
             if "locked" in text:
                 raise ConflictError(
-                    f"Expected {self.path} to be free within {_BUSY_SECONDS} s, was locked by another process; nothing was written: try again"
+                    f"Expected {self.path} to be free within {_BUSY_SECONDS} s, was locked by another process; try again"
                 ) from error
             raise
         except sqlite3.DatabaseError as error:
             if type(error) is not sqlite3.DatabaseError:  # its subclasses are our own mistakes, not a bad file
                 raise
             raise CorruptFileError(
-                f"Expected a SQLite database at {self.path}, was something else ({error}); move it away to start afresh, or restore a backup"
+                f"Expected a SQLite database at {self.path}, was something else ({error}); move it away or restore a backup"
             ) from error
 
     @contextmanager
@@ -350,12 +358,14 @@ def _decode(token: str) -> list[Any]:
 
 
 def _stale(container: str, id: str, partition: str) -> str:
-    return f"Expected {id!r} in {container}/{partition} unchanged since it was read, was changed; nothing was written: read it again and redo the change"
+    return f"Expected {id!r} in {container}/{partition} unchanged since it was read, was changed; read it and redo the change"
 
 
 def _unwritable(path: Path, error: Exception) -> str:
-    return f"Expected a writable folder for {path}, was not ({error}); nothing was stored: choose another with --home or mend its permissions"
+    return (
+        f"Expected a writable folder for {path}, was not ({error}); nothing was stored: choose another with --home or mend its permissions"
+    )
 
 
 def _poison(path: Path, names: str) -> str:
-    return f"Expected JSON documents in {path}, was not at {names}; something else wrote there: delete the named documents and run their stage again"
+    return f"Expected JSON documents in {path}, was not at {names}; delete them and run their stage again"

@@ -14,16 +14,16 @@ import hashlib
 import io
 import json
 import posixpath
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from strategy_pipeline.errors import CorruptFileError, MissingColumnError, MissingInputError, SettingsError, SourceError, UnwritableHomeError
-from strategy_pipeline.store import atomic, parquet
+from strategy_pipeline.errors import (
+    CorruptFileError,
+    MissingColumnError,
+)
+from strategy_pipeline.store import parquet
 from strategy_pipeline.store.documents import Condition, UnstorableError
+from strategy_pipeline.store.files import Artifact, Files, Paths, checked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,16 +35,7 @@ if TYPE_CHECKING:
 _SIDECAR = "_table.json"
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """What a write left: the path within the lake, the SHA-256 of its bytes, its rows (0 for plain bytes)."""
-
-    path: str
-    sha256: str
-    rows: int
-
-
-class Lake:
+class Lake(Files):
     """The lake at `url`: a local folder (made when absent) or any fsspec URL, such as ``abfs://container/lake``.
 
     Paths within it are relative, with ``/``; parts beginning with ``.`` or ``_`` are the lake's own. On a
@@ -53,91 +44,24 @@ class Lake:
     `options` go to fsspec (credentials, ``account_name``, ...).
     """
 
-    def __init__(self, url: str | Path, *, options: Mapping[str, Any] | None = None) -> None:
-        text = str(url)
-        self.url = text
-        self._local: Path | None = None
-        if "://" not in text or text.startswith("file://"):
-            self._local = Path(text.removeprefix("file://"))
-            self._root = str(self._local)
-            try:
-                self._local.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UnwritableHomeError(_unwritable(self._local, error)) from error
-        else:
-            import fsspec
-
-            try:
-                # Listings are not cached: another process may write between two of ours.
-                self._fs, self._root = fsspec.core.url_to_fs(text, **{"use_listings_cache": False, **(options or {})})
-            except (ValueError, ImportError) as error:
-                raise SettingsError(f"Expected a lake URL that fsspec can open, was {text!r} ({error}); mend lake_url or install its package") from error
-        self._thread_lock = threading.RLock()
-
-    # ---- whole files -------------------------------------------------------------------------------
-
     def write(self, path: str, frame: pd.DataFrame) -> Artifact:
         """Write a frame as one Parquet file. Named index levels become columns, an unnamed index is dropped.
 
         The same frame gives the same bytes. UnstorableError for a column of mixed types.
         """
         data = parquet.to_bytes(frame, path)
-        return Artifact(path, self._put(_checked(path), data), len(frame))
+        return Artifact(path, self._put(checked(path), data), len(frame))
 
     def read(self, path: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A whole file back. MissingInputError when absent, CorruptFileError when it is no Parquet,
         MissingColumnError when it lacks one of `columns`."""
-        data = self._get(_checked(path))
+        data = self._get(checked(path))
         table = self._parse(path, data, columns)
         return parquet.from_table(table)
 
-    def write_bytes(self, path: str, data: bytes) -> Artifact:
-        """Write any file (an HTML report, JSON, arrays)."""
-        return Artifact(path, self._put(_checked(path), data), 0)
-
-    def read_bytes(self, path: str) -> bytes:
-        """Any file back. MissingInputError when absent."""
-        return self._get(_checked(path))
-
-    def exists(self, path: str) -> bool:
-        """Whether a file is there."""
-        full = self._full(_checked(path))
-        return Path(full).is_file() if self._local is not None else bool(self._remote(lambda: self._fs.isfile(full), path))
-
-    def list(self, prefix: str = "") -> list[str]:
-        """Paths of the files in the folder `prefix` and below, sorted. Locks and unfinished files are not files."""
-        folder = self._full(_checked(prefix)) if prefix else self._root
-        if self._local is not None:
-            found = [path.relative_to(self._local).as_posix() for path in Path(folder).rglob("*") if path.is_file()]
-        else:
-            root = self._root.rstrip("/") + "/"
-            found = [str(path).removeprefix(root) for path in self._remote(lambda: self._fs.find(folder), prefix)]
-        return sorted(path for path in found if not any(part.startswith(".") for part in path.split("/")))
-
-    def delete(self, path: str) -> bool:
-        """Remove a file; False where there was none."""
-        full = self._full(_checked(path))
-        if not self.exists(path):
-            return False
-        if self._local is not None:
-            Path(full).unlink(missing_ok=True)
-        else:
-            self._remote(lambda: self._fs.rm_file(full), path)
-        return True
-
-    def digest(self, prefix: str = "") -> dict[str, str]:
-        """{path: SHA-256 hex} of everything under `prefix`: what two equal runs must have in common."""
-        return {path: hashlib.sha256(self._get(path)).hexdigest() for path in self.list(prefix)}
-
-    def sweep(self) -> list[str]:
-        """Remove unfinished files of processes that no longer run (they are ignored anyway); returns their paths."""
-        if self._local is None:
-            return []
-        return [path.relative_to(self._local).as_posix() for path in atomic.sweep(self._local)]
-
     # ---- tables by time ----------------------------------------------------------------------------
 
-    def upsert(self, table: str, frame: pd.DataFrame, start: Moment, end: Moment) -> list[Artifact]:
+    def upsert(self, table: str, frame: pd.DataFrame, start: Moment, end: Moment) -> Sequence[Artifact]:
         """Make `frame` the whole truth about ``[start, end)`` of a table; other rows stay as they are.
 
         `frame` needs ``ts`` (UTC), all within the window. An empty frame says that nothing happened then,
@@ -149,8 +73,8 @@ class Lake:
 
         window = _window(start, end)
         rows = self._rows(table, frame, window)
-        name = _checked(table)
-        with self._table_lock(name):
+        name = checked(table)
+        with self._locked(name):
             coverage, dtypes = self._sidecar(name)
             months = pd.period_range(window[0].tz_localize(None), (window[1] - pd.Timedelta(1, "ns")).tz_localize(None), freq="M")
             planned = [(month, self._month_bytes(name, str(month), rows, window)) for month in months]
@@ -163,10 +87,15 @@ class Lake:
                     self.delete(path)
                 else:
                     self._put(path, data)
-            known = {**dtypes, **{key: value for key, value in parquet.dtypes_of(rows).items() if key not in dtypes or dtypes[key] == "object"}}
+            known = {
+                **dtypes,
+                **{key: value for key, value in parquet.dtypes_of(rows).items() if key not in dtypes or dtypes[key] == "object"},
+            }
             self._record(name, _merge([*coverage, window]), known)
         return [
-            Artifact(f"{name}/{month}.parquet", hashlib.sha256(data).hexdigest(), count) for month, (data, count, _) in planned if data is not None
+            Artifact(f"{name}/{month}.parquet", hashlib.sha256(data).hexdigest(), count)
+            for month, (data, count, _) in planned
+            if data is not None
         ]
 
     def scan(
@@ -179,7 +108,7 @@ class Lake:
         window, gives an empty frame with the columns ever seen.
         """
         window = _window(start, end)
-        name = _checked(table)
+        name = checked(table)
         pieces = []
         for path in self._months(name, window):
             piece = self._parse_month(path, window, columns, where or ())
@@ -198,7 +127,9 @@ class Lake:
         for column in columns:
             if column not in frame.columns:
                 if column not in seen:
-                    raise MissingColumnError(f"Expected columns of {table} among {', '.join(seen)}, was {column!r}; nothing was read: mend the name")
+                    raise MissingColumnError(
+                        f"Expected columns of {table} among {', '.join(seen)}, was {column!r}; nothing was read: mend the name"
+                    )
                 frame[column] = parquet.empty_frame(seen, [column])[column].reindex(frame.index)
         return frame[list(columns)]
 
@@ -209,7 +140,7 @@ class Lake:
 
     def coverage(self, table: str) -> Sequence[Window]:
         """The windows ever ingested, merged and sorted, as (start, end) in UTC."""
-        return self._sidecar(_checked(table))[0]
+        return self._sidecar(checked(table))[0]
 
     # ---- inside ------------------------------------------------------------------------------------
 
@@ -217,10 +148,14 @@ class Lake:
         import pandas as pd
 
         if "ts" not in frame.columns:
-            raise MissingColumnError(f"Expected a column ts in rows for {table}, was {', '.join(map(str, frame.columns))}; nothing was written: add it")
+            raise MissingColumnError(
+                f"Expected a column ts in rows for {table}, was {', '.join(map(str, frame.columns))}; nothing was written: add it"
+            )
         if not isinstance(frame["ts"].dtype, pd.DatetimeTZDtype):
             if len(frame):
-                raise UnstorableError(f"Expected ts of {table} in UTC, was {frame['ts'].dtype}; nothing was written: convert with tz_localize('UTC')")
+                raise UnstorableError(
+                    f"Expected ts of {table} in UTC, was {frame['ts'].dtype}; nothing was written: convert with tz_localize('UTC')"
+                )
             return frame.assign(ts=pd.Series([], dtype="datetime64[ns, UTC]"))
         ts = frame["ts"].dt.tz_convert("UTC").astype("datetime64[ns, UTC]")
         outside = ts.isna() | (ts < window[0]) | (ts >= window[1])
@@ -253,7 +188,7 @@ class Lake:
         data = parquet.to_bytes(parquet.from_table(merged), path)
         return data, merged.num_rows, data == present
 
-    def _months(self, table: str, window: Window) -> list[str]:
+    def _months(self, table: str, window: Window) -> Paths:
         first, last = window[0].strftime("%Y-%m"), (window[1]).strftime("%Y-%m")
         names = [path.removeprefix(f"{table}/") for path in self.list(table)]
         return [f"{table}/{name}" for name in names if name.endswith(".parquet") and len(name) == 15 and first <= name[:7] <= last]
@@ -322,70 +257,6 @@ class Lake:
         if not self.exists(path) or self._get(path) != data:
             self._put(path, data)
 
-    @contextmanager
-    def _table_lock(self, table: str) -> Iterator[None]:
-        with self._thread_lock:
-            if self._local is None:
-                yield
-                return
-            from filelock import FileLock
-
-            folder = self._local / ".locks"
-            try:
-                folder.mkdir(exist_ok=True)
-                lock = FileLock(folder / (table.replace("/", "~") + ".lock"))
-                lock.acquire()
-            except OSError as error:
-                raise UnwritableHomeError(_unwritable(self._local, error)) from error
-            try:
-                yield
-            finally:
-                lock.release()
-
-    def _put(self, path: str, data: bytes) -> str:
-        full = self._full(path)
-        if self._local is not None:
-            target = Path(full)
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                atomic.replace_file(target, data)
-            except OSError as error:
-                raise UnwritableHomeError(_unwritable(target, error)) from error
-        else:
-            self._remote(lambda: self._fs.pipe_file(full, data), path)
-        return hashlib.sha256(data).hexdigest()
-
-    def _get(self, path: str) -> bytes:
-        full = self._full(path)
-        try:
-            return Path(full).read_bytes() if self._local is not None else bytes(self._remote(lambda: self._fs.cat_file(full), path))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise MissingInputError(f"Expected {path} in the lake {self.url}, was absent; run the stage that writes it first") from None
-
-    def _remote(self, call: Any, path: str) -> Any:
-        from azure.core.exceptions import AzureError, ResourceNotFoundError
-
-        try:
-            return call()
-        except (FileNotFoundError, ResourceNotFoundError):
-            raise FileNotFoundError(path) from None
-        except (AzureError, OSError) as error:
-            raise SourceError(f"Expected the lake {self.url} to answer for {path}, did not ({error}); check its URL and credentials, run again") from error
-
-    def _full(self, path: str) -> str:
-        return posixpath.join(self._root, path)
-
-    def _corrupt(self, path: str, error: Exception) -> str:
-        reason = (str(error).splitlines() or [""])[0][:160]
-        return f"Expected a readable file at {self._full(path)}, was not ({reason}); delete it and run the stage that writes it again"
-
-
-def _checked(path: str) -> str:
-    parts = path.split("/")
-    if not path or any(not part or part in (".", "..") or part.startswith(".") for part in parts) or "\\" in path:
-        raise UnstorableError(f"Expected a relative path within the lake, was {path!r}; no part may be empty, begin with a dot, or hold a backslash")
-    return path
-
 
 def _window(start: Moment, end: Moment) -> Window:
     import pandas as pd
@@ -416,7 +287,3 @@ def _subtract(windows: Sequence[Window], hole: Window) -> Sequence[Window]:
 
 def _overlaps(windows: Sequence[Window], window: Window) -> bool:
     return any(first < window[1] and window[0] < last for first, last in windows)
-
-
-def _unwritable(path: Path, error: Exception) -> str:
-    return f"Expected a writable lake at {path}, was not ({error}); nothing was written there: choose another or mend its permissions"

@@ -49,7 +49,9 @@ def to_table(frame: pd.DataFrame, what: str) -> pa.Table:
     named = [name for name in frame.index.names if name is not None]
     clash = [name for name in named if name in frame.columns]
     if clash:
-        raise UnstorableError(f"Expected index names of {what} that are not also columns, was {clash}; nothing was written: reset_index(drop=True)")
+        raise UnstorableError(
+            f"Expected index names of {what} that are not also columns, was {clash}; nothing was written: reset_index(drop=True)"
+        )
     if named:
         frame = frame.reset_index(level=named)
     names = list(frame.columns)
@@ -59,7 +61,9 @@ def to_table(frame: pd.DataFrame, what: str) -> pa.Table:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1).replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise UnstorableError(f"Expected one type in every column of {what}, was mixed ({_first_line(error)}); nothing was written: convert it") from error
+        raise UnstorableError(
+            f"Expected one type in every column of {what}, was mixed ({_first_line(error)}); nothing was written: convert it"
+        ) from error
     for position, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type) and field.type.unit != "ns":
             # Not every moment fits in nanoseconds; the cast says so rather than wrap around.
@@ -130,7 +134,9 @@ def _term(pc: Any, name: str, operator: str, value: Any) -> Any:
         ">=": lambda: field >= value,
     }
     if operator not in comparisons:
-        raise UnstorableError(f"Expected an operator of {' '.join([*comparisons, 'in'])} on column {name}, was {operator!r}; nothing was read")
+        raise UnstorableError(
+            f"Expected an operator of {' '.join([*comparisons, 'in'])} on column {name}, was {operator!r}; nothing was read"
+        )
     return comparisons[operator]()
 
 

@@ -29,7 +29,9 @@ class State:
     `upgrades` stand for the program's own and are given only to rehearse an upgrade.
     """
 
-    def __init__(self, home: str | Path, *, version: int = STATE_VERSION, upgrades: Mapping[int, Callable[[Path], None]] = UPGRADES) -> None:
+    def __init__(
+        self, home: str | Path, *, version: int = STATE_VERSION, upgrades: Mapping[int, Callable[[Path], None]] = UPGRADES
+    ) -> None:
         self.home = Path(home)
         self.version = version
         self._require_writable()
@@ -120,8 +122,8 @@ class State:
 
 
 def _unwritable(home: Path, error: object) -> str:
-    return f"Expected a writable state folder at {home}, was not ({error}); nothing was written: choose another with --home or mend its permissions"
+    return f"Expected a writable state folder at {home}, was not ({error}); choose another with --home"
 
 
 def _unreadable(path: Path, error: object) -> str:
-    return f"Expected a version file at {path}, was unreadable ({error}); the folder stays untouched: restore the file or choose another --home"
+    return f"Expected a version file at {path}, was unreadable ({error}); restore it or choose another --home"
