@@ -38,7 +38,10 @@ __all__ = ["Bars", "Costs", "Orchestrator", "Settings", "Strategy", "__version__
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'strategy_pipeline' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    module = import_module(_HOME[name])
+    if name == "backtest":  # a room that is callable: the attribute must stay the package, or its modules are out of reach
+        return module
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -7,7 +7,18 @@ a result may be believed (selection), and portfolios of several strategies (risk
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strategy_pipeline.backtest.costs import Costs
+    from strategy_pipeline.backtest.engine import backtest
+    from strategy_pipeline.backtest.metrics import METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
+    from strategy_pipeline.backtest.reference_run import ReferenceRun, reference_backtest
+    from strategy_pipeline.backtest.result import BacktestResult
+    from strategy_pipeline.backtest.robustness import MonteCarlo, monte_carlo
 
 _HOME = {
     "Costs": "costs",
@@ -36,3 +47,16 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+class _Room(ModuleType):
+    """This package, callable. ``from strategy_pipeline import backtest`` finds the package once any module of it is
+    loaded (the import system binds it there), and the public surface promises a function of that name."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from strategy_pipeline.backtest.engine import backtest
+
+        return backtest(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -74,7 +74,7 @@ def compare(op: int, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> No
             elif op == LESS_EQUAL:
                 out[s, w] = _at_least(y, x, j, i, count)
             else:
-                if op == ABOVE or op == NOT_ABOVE:
+                if op in (ABOVE, NOT_ABOVE):
                     now = _greater(x, y, i, j, count)
                     before = _at_least(y, x, j, i, count)
                 else:
@@ -82,7 +82,7 @@ def compare(op: int, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> No
                     before = _at_least(x, y, i, j, count)
                 crossed = now & ((before << np.uint64(1)) | carry)
                 carry = before >> np.uint64(63)
-                if op == NOT_ABOVE or op == NOT_BELOW:
+                if op in (NOT_ABOVE, NOT_BELOW):
                     known = now | before
                     out[s, w] = known & ((known << np.uint64(1)) | known_carry) & ~crossed
                     known_carry = known >> np.uint64(63)

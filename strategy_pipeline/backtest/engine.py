@@ -18,7 +18,7 @@ import numpy as np
 from strategy_pipeline.backtest import bits, tile
 from strategy_pipeline.backtest.arena import Arena, frozen, make_arena
 from strategy_pipeline.backtest.costs import Costs
-from strategy_pipeline.backtest.plan import LEVELS, RULES, Entry, Literal, Plan, is_number, make_plan
+from strategy_pipeline.backtest.plan import RULES, Entry, Literal, Plan, is_number, make_plan
 from strategy_pipeline.backtest.result import BacktestResult
 from strategy_pipeline.backtest.streaming import N_SUMS
 from strategy_pipeline.compute import map_shards, worker_count

@@ -16,7 +16,7 @@ import numpy as np
 from strategy_pipeline.backtest import bits, walk
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators import Number, Value
-from strategy_pipeline.strategies import And, Compare, Condition, Level, Not, Or, Strategy, atr_series, sizing_series
+from strategy_pipeline.strategies import And, Compare, Condition, Level, Not, Strategy, atr_series, sizing_series
 
 _OPS = {
     ">": bits.GREATER,
@@ -209,5 +209,3 @@ def is_number(value: Value) -> bool:
     """Whether a value is a constant, which needs no series."""
     return isinstance(value, Number)
 
-
-__all__ = ["LEVELS", "RULES", "Entry", "Literal", "Or", "Plan", "check", "is_number", "make_plan"]

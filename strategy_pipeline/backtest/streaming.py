@@ -79,12 +79,12 @@ def _tails(values: np.ndarray, count: int, n: int, sums: np.ndarray) -> None:
     for i in range(count):
         negative += values[i] < 0
     position = 0.95 * (n - 1)
-    k = int(math.floor(position))
+    k = math.floor(position)
     at = _ranked(values, count, negative, n, k)
     above = _ranked(values, count, negative, n, min(k + 1, n - 1))
     sums[Q95] = at + (above - at) * (position - k)
     position = 0.05 * (n - 1)
-    k = int(math.floor(position))
+    k = math.floor(position)
     above = _ranked(values, count, negative, n, min(k + 1, n - 1))
     at = _ranked(values, count, negative, n, k)
     sums[Q05] = at + (above - at) * (position - k)
