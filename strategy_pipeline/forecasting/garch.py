@@ -17,7 +17,7 @@ from numba import njit
 
 from strategy_pipeline.forecasting.model import Forecaster, too_short
 from strategy_pipeline.forecasting.panel import Horizon, Panel
-from strategy_pipeline.forecasting.scores import judged_rows, qlike
+from strategy_pipeline.forecasting.scores import judged_rows, volatility_scores
 from strategy_pipeline.forecasting.volatility import annualised, ewma_variance, strided
 
 # Beyond this the aggregated forecast hardly reverts and a single shock moves it for months.
@@ -101,19 +101,19 @@ class GarchVolatility(Forecaster):
     max_bars: int = 17_520
     name: ClassVar[str] = "garch_volatility"
     outputs: ClassVar[tuple[str, ...]] = ("volatility",)
+    uses_features: ClassVar[bool] = False
 
     def train(self, panel: Panel, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, float], bool]:
         end, tail = judged_rows(panel.n_bars, panel.horizon.bars)
         draft = self._parameters(panel.rows(max(0, end - self.max_bars), end))
         rows = strided(panel.n_bars, panel.horizon, panel.n_bars, tail)
         target = panel.forward_variance()[:, rows]
-        score = qlike(self._variance(panel, draft, panel.symbols)[:, rows], target)
-        baseline = qlike(ewma_variance(panel)[:, rows], target)
+        scores = volatility_scores(self._variance(panel, draft, panel.symbols)[:, rows], ewma_variance(panel)[:, rows], target)
         fitted = self._parameters(panel.rows(max(0, panel.n_bars - self.max_bars), panel.n_bars))
-        accepted = bool(score < baseline)
-        return {"parameters": fitted}, {"symbols": list(panel.symbols)}, {"qlike": score, "qlike_baseline": baseline}, accepted
+        accepted = scores["qlike_trimmed"] < scores["qlike_trimmed_baseline"]
+        return {"parameters": fitted}, {"symbols": list(panel.symbols)}, scores, accepted
 
-    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
         return {"volatility": annualised(self._variance(panel, arrays["parameters"], config["symbols"]), panel.horizon)}
 
     def _parameters(self, panel: Panel) -> np.ndarray:

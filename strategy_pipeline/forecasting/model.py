@@ -41,19 +41,17 @@ class Forecaster(ABC):
     ----------
     name : which model it is
     outputs : names of the series that `predict` returns
-    lookback : rows before the first asked that `predict` needs to give the same values, or None when it needs all of them
+    uses_features : whether features matter; without, a fit depends on prices alone
     """
 
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]]
+    uses_features: ClassVar[bool] = True
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Forecaster:
         """The inverse of `settings`."""
         return cls(**settings)
-
-    def lookback(self, horizon: Horizon) -> int | None:
-        return None
 
     def horizon(self, timeframe: str) -> Horizon:
         return Horizon.of(timeframe)
@@ -98,8 +96,8 @@ class Forecaster(ABC):
         """Arrays, JSON-able configuration, out-of-sample metrics, and whether the model beat its baseline."""
 
     @abstractmethod
-    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The series, float64 (n_symbols, n_bars); row t from rows up to t."""
+    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
+        """The series, float64 (n_symbols, n_bars); row t from rows up to t. Rows before `start` may be left NaN."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +131,12 @@ class FittedForecaster:
     def horizon(self) -> Horizon:
         return self.forecaster.horizon(self.timeframe)
 
-    @property
-    def lookback(self) -> int | None:
-        return self.forecaster.lookback(self.horizon)
+    def predict(self, bars: Any, features: Any = None, *, start: int = 0) -> dict[str, np.ndarray]:
+        """Series by name, float64 (n_symbols, n_bars), NaN where they cannot be had. Row t uses rows up to t only.
 
-    def predict(self, bars: Any, features: Any = None) -> dict[str, np.ndarray]:
-        """Series by name, float64 (n_symbols, n_bars), NaN where they cannot be had. Row t uses rows up to t only."""
-        return self.forecaster.infer(Panel.of(bars, features), self.arrays, self.config)
+        Rows before `start` may be left NaN: ask for the rows that are wanted, and costly models compute no others.
+        """
+        return self.forecaster.infer(Panel.of(bars, features), self.arrays, self.config, start)
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that restore the model; the configuration rides along as JSON text in ``__config__`` (uint8)."""

@@ -6,6 +6,7 @@ anything fitted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -67,6 +68,7 @@ class Panel:
     features: np.ndarray | None = None
     feature_names: tuple[str, ...] = ()
     horizon: Horizon = field(default_factory=lambda: Horizon(24, "24h", 24 / 8760))
+    computed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)  # what several models compute from these rows
 
     @classmethod
     def of(cls, bars: Any, features: Any = None) -> Panel:
@@ -118,6 +120,12 @@ class Panel:
         if self.features is None:
             raise MissingInputError("Expected a feature matrix, was none, so the model has no inputs; pass features.build(bars)")
         return self.features
+
+    def once(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """A derived array, computed the first time it is asked for."""
+        if name not in self.computed:
+            self.computed[name] = make()
+        return self.computed[name]
 
     def rows(self, start: int, end: int) -> Panel:
         """Bars `start` to `end` (exclusive). A view."""

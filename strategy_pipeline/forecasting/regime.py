@@ -157,6 +157,7 @@ class TwoStateRegime(Forecaster):
     iterations: int = 60
     name: ClassVar[str] = "two_state_regime"
     outputs: ClassVar[tuple[str, ...]] = ("regime.calm", "regime.turbulent")
+    uses_features: ClassVar[bool] = False
 
     def train(self, panel: Panel, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, float], bool]:
         x = self._observations(panel)
@@ -179,7 +180,7 @@ class TwoStateRegime(Forecaster):
         metrics = {"log_likelihood": score, "log_likelihood_baseline": baseline, "training_log_likelihood": loglik, "iterations": used}
         return arrays, {"symbols": list(panel.symbols), "step": step}, metrics, score > baseline
 
-    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
         x = self._observations(panel)
         at = {symbol: i for i, symbol in enumerate(config["symbols"])}
         out = np.full((*x.shape, STATES), np.nan)

@@ -16,6 +16,25 @@ def qlike(forecast: np.ndarray, realised: np.ndarray) -> float:
     return float(np.mean(ratio - np.log(ratio) - 1.0)) if ok.any() else float("nan")
 
 
+def trimmed_qlike(forecast: np.ndarray, realised: np.ndarray, share: float = 0.01) -> float:
+    """`qlike` without the worst share of points: a single jump would otherwise decide between models."""
+    ok = np.isfinite(forecast) & np.isfinite(realised) & (forecast > 0) & (realised > 0)
+    ratio = realised[ok] / forecast[ok]
+    losses = np.sort(ratio - np.log(ratio) - 1.0)
+    kept = losses[: len(losses) - int(len(losses) * share)]
+    return float(kept.mean()) if len(kept) else float("nan")
+
+
+def volatility_scores(forecast: np.ndarray, baseline: np.ndarray, realised: np.ndarray) -> dict[str, float]:
+    """QLIKE of a variance forecast and of its baseline, plain and trimmed."""
+    return {
+        "qlike": qlike(forecast, realised),
+        "qlike_baseline": qlike(baseline, realised),
+        "qlike_trimmed": trimmed_qlike(forecast, realised),
+        "qlike_trimmed_baseline": trimmed_qlike(baseline, realised),
+    }
+
+
 def rank_ic(forecast: np.ndarray, realised: np.ndarray) -> float:
     """Spearman's rank correlation over all pairs; NaN when either is constant."""
     from scipy.stats import rankdata

@@ -19,7 +19,7 @@ import numpy as np
 from strategy_pipeline.forecasting.kernels import exponential_mean, linear_scores, trailing_mean
 from strategy_pipeline.forecasting.model import Forecaster, too_short
 from strategy_pipeline.forecasting.panel import Horizon, Panel
-from strategy_pipeline.forecasting.scores import judged_rows, qlike
+from strategy_pipeline.forecasting.scores import judged_rows, volatility_scores
 
 
 def annualised(variance: np.ndarray, horizon: Horizon) -> np.ndarray:
@@ -45,14 +45,15 @@ class EwmaVolatility(Forecaster):
     decay: float = 0.94
     name: ClassVar[str] = "ewma_volatility"
     outputs: ClassVar[tuple[str, ...]] = ("volatility",)
+    uses_features: ClassVar[bool] = False
 
     def train(self, panel: Panel, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, float], bool]:
         _, tail = judged_rows(panel.n_bars, panel.horizon.bars)
         rows = strided(panel.n_bars, panel.horizon, panel.n_bars, tail)
-        score = qlike(ewma_variance(panel, self.decay)[:, rows], panel.forward_variance()[:, rows])
-        return {}, {}, {"qlike": score, "qlike_baseline": score}, True
+        forecast = ewma_variance(panel, self.decay)[:, rows]
+        return {}, {}, volatility_scores(forecast, forecast, panel.forward_variance()[:, rows]), True
 
-    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
         return {"volatility": annualised(ewma_variance(panel, self.decay), panel.horizon)}
 
 
@@ -63,18 +64,18 @@ class HarVolatility(Forecaster):
     ridge: float = 1e-3
     name: ClassVar[str] = "har_volatility"
     outputs: ClassVar[tuple[str, ...]] = ("volatility",)
+    uses_features: ClassVar[bool] = False
 
     def train(self, panel: Panel, seed: int) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, float], bool]:
         inputs, target = har_inputs(panel), panel.forward_variance()
         end, tail = judged_rows(panel.n_bars, panel.horizon.bars)
         judged = strided(panel.n_bars, panel.horizon, panel.n_bars, tail)
         draft = fit_har(inputs, target, strided(panel.n_bars, panel.horizon, end), self.ridge)
-        score = qlike(har_variance(inputs[:, judged], draft), target[:, judged])
-        baseline = qlike(ewma_variance(panel)[:, judged], target[:, judged])
+        scores = volatility_scores(har_variance(inputs[:, judged], draft), ewma_variance(panel)[:, judged], target[:, judged])
         arrays = fit_har(inputs, target, strided(panel.n_bars, panel.horizon, panel.n_bars - panel.horizon.bars), self.ridge)
-        return arrays, {"inputs": list(HAR_INPUTS)}, {"qlike": score, "qlike_baseline": baseline}, score < baseline
+        return arrays, {"inputs": list(HAR_INPUTS)}, scores, scores["qlike_trimmed"] < scores["qlike_trimmed_baseline"]
 
-    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
         return {"volatility": annualised(har_variance(har_inputs(panel), arrays), panel.horizon)}
 
 
@@ -87,8 +88,12 @@ HAR_INPUTS = (
 def har_inputs(panel: Panel) -> np.ndarray:
     """Inputs of the regression, float64 (n_symbols, n_bars, n_inputs), NaN where a window is not there yet.
 
-    Where thirty horizons are not there yet, the longest mean that is stands in for them, so a young market has a forecast.
+    Where thirty horizons are not there yet, an exponential mean stands in for them, so a young market has a forecast.
     """
+    return panel.once("har_inputs", lambda: _har_inputs(panel))
+
+
+def _har_inputs(panel: Panel) -> np.ndarray:
     h = panel.horizon
     one = panel.mean_variance(h.bars if h.bars >= 6 else 3)
     quarter = panel.mean_variance(max(h.bars // 4, 1))
