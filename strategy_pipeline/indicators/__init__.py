@@ -31,6 +31,9 @@ _HOME = {
     "Bank": "bank",
     "UnknownSeriesError": "bank",
     "compute": "bank",
+    "bars_needed": "terms",
+    "first_bar_needed": "terms",
+    "term": "terms",
 }
 
 __all__ = list(_HOME)

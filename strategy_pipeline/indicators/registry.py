@@ -91,7 +91,7 @@ class Param:
     def accept(self, indicator_name: str, value: float) -> float | int:
         """`value` as int or float; IndicatorParameterError when it is not a number, not whole, or out of limits."""
         where = f"parameter {self.name!r} of {indicator_name!r}"
-        if isinstance(value, (bool, str)) or not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
+        if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
             raise IndicatorParameterError(f"Expected {where} to be a number, was {value!r}; nothing was computed; pass a number.")
         number = float(value)
         if not math.isfinite(number) or not self.minimum <= number <= self.maximum:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategy_pipeline.indicators.definitions.wrap import ema_bars, price, talib_entry, wilder_bars
+from strategy_pipeline.indicators.definitions.wrap import chain, ema_bars, price, talib_entry, wilder_bars
 from strategy_pipeline.indicators.registry import length, number
 
 VALUE = (price(),)
@@ -37,7 +37,7 @@ talib_entry(
     VALUE,
     (length(30, minimum=1),),
     source="P. Mulloy, 1994",
-    warmup=lambda p: 2 * (int(p["length"]) + ema_bars(p["length"])),
+    warmup=lambda p: 2 * int(p["length"]) + chain(ema_bars(p["length"]), 2),
 )
 talib_entry(
     "tema",
@@ -47,7 +47,7 @@ talib_entry(
     VALUE,
     (length(30, minimum=1),),
     source="P. Mulloy, 1994",
-    warmup=lambda p: 3 * (int(p["length"]) + ema_bars(p["length"])),
+    warmup=lambda p: 3 * int(p["length"]) + chain(ema_bars(p["length"]), 3),
 )
 talib_entry("trima", "TRIMA", "trend", ("series",), VALUE, (length(30, minimum=1),), source="triangular mean")
 talib_entry(
@@ -81,7 +81,7 @@ talib_entry(
     (length(5, 3, 60), number("factor", 0.7, 0.3, 1.0, maximum=1.0)),
     source="T. Tillson, 1998",
     rename={"factor": "vfactor"},
-    warmup=lambda p: 6 * (int(p["length"]) + ema_bars(p["length"])),
+    warmup=lambda p: 6 * int(p["length"]) + chain(ema_bars(p["length"]), 6),
 )
 talib_entry("hma", "HMA", "trend", ("series",), VALUE, (length(20),), source="A. Hull, 2005")
 talib_entry(

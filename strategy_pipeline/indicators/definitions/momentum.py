@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategy_pipeline.indicators.definitions.wrap import ema_bars, oscillator, talib_entry, wilder_bars
+from strategy_pipeline.indicators.definitions.wrap import chain, ema_bars, oscillator, talib_entry, wilder_bars
 from strategy_pipeline.indicators.registry import Output, length
 
 HLC = ("high", "low", "close")
@@ -32,7 +32,7 @@ talib_entry(
     (Output("macd", "difference"), Output("signal", "difference"), Output("histogram", "difference")),
     (*FAST_SLOW, length(9, 3, 30, name="signal", minimum=1)),
     source="G. Appel, 1979",
-    warmup=lambda p: 2 * ema_bars(max(p["fast"], p["slow"])) + 2 * ema_bars(p["signal"]),
+    warmup=lambda p: int(p["slow"] + p["fast"] + p["signal"]) + ema_bars(max(p["fast"], p["slow"])) + ema_bars(p["signal"]),
 )
 talib_entry(
     "apo",
@@ -43,7 +43,7 @@ talib_entry(
     FAST_SLOW,
     source="G. Appel, 1979",
     fixed={"matype": 1},
-    warmup=lambda p: 2 * ema_bars(max(p["fast"], p["slow"])),
+    warmup=lambda p: int(p["slow"] + p["fast"]) + ema_bars(max(p["fast"], p["slow"])),
 )
 talib_entry(
     "ppo",
@@ -54,7 +54,7 @@ talib_entry(
     FAST_SLOW,
     source="G. Appel, 1979",
     fixed={"matype": 1},
-    warmup=lambda p: 2 * ema_bars(max(p["fast"], p["slow"])),
+    warmup=lambda p: int(p["slow"] + p["fast"]) + ema_bars(max(p["fast"], p["slow"])),
 )
 talib_entry("mom", "MOM", "momentum", SERIES, DIFFERENCE, (length(10, minimum=1),), source="difference over n bars")
 talib_entry("roc", "ROC", "momentum", SERIES, PERCENT, (length(10, minimum=1),), source="100 (x / x[n bars ago] - 1)")
@@ -148,7 +148,7 @@ talib_entry(
     PERCENT,
     (length(15, 3, 100, minimum=1),),
     source="J. Hutson, 1983",
-    warmup=lambda p: 4 * int(p["length"]) + 3 * ema_bars(p["length"]),
+    warmup=lambda p: 4 * int(p["length"]) + chain(ema_bars(p["length"]), 3),
 )
 talib_entry(
     "tsi",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategy_pipeline.indicators.definitions.wrap import ema_bars, oscillator, price, talib_entry, wilder_bars
+from strategy_pipeline.indicators.definitions.wrap import chain, ema_bars, oscillator, price, talib_entry, wilder_bars
 from strategy_pipeline.indicators.registry import Output, length, number
 
 HLC = ("high", "low", "close")
@@ -65,7 +65,7 @@ talib_entry(
     HUNDRED,
     (length(14, 5, 60),),
     source=WILDER,
-    warmup=lambda p: 2 * int(p["length"]) + 2 * wilder_bars(p["length"]),
+    warmup=lambda p: 2 * int(p["length"]) + chain(wilder_bars(p["length"]), 2),
 )
 talib_entry(
     "adxr",
@@ -75,7 +75,7 @@ talib_entry(
     HUNDRED,
     (length(14, 5, 60),),
     source=WILDER,
-    warmup=lambda p: 3 * int(p["length"]) + 2 * wilder_bars(p["length"]),
+    warmup=lambda p: 3 * int(p["length"]) + chain(wilder_bars(p["length"]), 2),
 )
 talib_entry(
     "dx", "DX", "trend", HLC, HUNDRED, (length(14, 5, 60),), source=WILDER, warmup=lambda p: int(p["length"]) + wilder_bars(p["length"])
