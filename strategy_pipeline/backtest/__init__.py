@@ -34,7 +34,19 @@ _HOME = {
     "MonteCarlo": "robustness",
 }
 
-__all__ = list(_HOME)
+__all__ = [
+    "METRICS",
+    "RETURN_METRICS",
+    "TRADE_METRICS",
+    "BacktestResult",
+    "Costs",
+    "MonteCarlo",
+    "ReferenceRun",
+    "backtest",
+    "metrics_from_returns",
+    "monte_carlo",
+    "reference_backtest",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -208,4 +208,3 @@ def _symbol(index: dict[str, int], name: str) -> int:
 def is_number(value: Value) -> bool:
     """Whether a value is a constant, which needs no series."""
     return isinstance(value, Number)
-

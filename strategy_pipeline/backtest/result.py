@@ -211,20 +211,20 @@ class BacktestResult:
 
 
 def _statistics(sums: np.ndarray, mean_b: np.ndarray, var_b: np.ndarray) -> dict[str, np.ndarray]:
-    """What `finish` wants, from the kernels' power sums (N_SUMS, n)."""
+    """What `finish` wants, from the kernels' sums (N_SUMS, n)."""
     with np.errstate(all="ignore"):
         n = np.where(sums[col.N] > 0, sums[col.N], np.nan)
-        mean, raw2, raw3, raw4 = (sums[column] / n for column in (col.S1, col.S2, col.S3, col.S4))
+        mean = sums[col.MEAN]
         cross = sums[col.CROSS] / n
         active_mean = mean - mean_b
         return {
             "n": n,
             "equity": sums[col.EQUITY],
             "mean": mean,
-            "m2": raw2 - mean**2,
-            "m3": raw3 - 3 * mean * raw2 + 2 * mean**3,
-            "m4": raw4 - 4 * mean * raw3 + 6 * mean**2 * raw2 - 3 * mean**4,
-            "mean_square": raw2,
+            "m2": sums[col.M2],
+            "m3": sums[col.M3],
+            "m4": sums[col.M4],
+            "mean_square": sums[col.M2] + mean**2,
             "downside": sums[col.DOWNSIDE] / n,
             "gains": sums[col.GAINS],
             "losses": sums[col.LOSSES],

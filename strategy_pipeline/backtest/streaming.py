@@ -30,7 +30,7 @@ from strategy_pipeline.backtest.walk import (
 )
 
 # Columns of the sums of one strategy on one symbol.
-(N, EQUITY, S1, S2, S3, S4, DOWNSIDE, GAINS, LOSSES, MAX_DRAWDOWN, DRAWDOWN_BARS, Q05, Q95, WORST, STABILITY, CROSS, ACTIVE,
+(N, EQUITY, MEAN, M2, M3, M4, DOWNSIDE, GAINS, LOSSES, MAX_DRAWDOWN, DRAWDOWN_BARS, Q05, Q95, WORST, STABILITY, CROSS, ACTIVE,
  TRADES, CLOSED, WINS, LOSERS, PROFIT, LOSS, WIN_RETURN, LOSS_RETURN, TURNOVER, HELD, HOLDING, FILLS, PARTICIPATION,
  OPEN_TRADES, DELISTINGS, RUINS, N_SUMS) = range(34)  # fmt: skip
 
@@ -103,6 +103,22 @@ def _tails(values: np.ndarray, count: int, n: int, sums: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarray) -> None:
+    """Central moments of values[:count] and n - count zeros, about their known mean: a second pass, for exactness."""
+    m2 = m3 = m4 = 0.0
+    for i in range(count):
+        centred = values[i] - mean
+        square = centred * centred
+        m2 += square
+        m3 += square * centred
+        m4 += square * square
+    square = mean * mean
+    flat = n - count
+    sums[MEAN] = mean
+    sums[M2], sums[M3], sums[M4] = (m2 + flat * square) / n, (m3 - flat * square * mean) / n, (m4 + flat * square * square) / n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(
     trade_ints: np.ndarray, trade_floats: np.ndarray, count: int,
     marks: np.ndarray, benchmark: np.ndarray, benchmark_square: float, traded_value: np.ndarray,
@@ -120,7 +136,7 @@ def accumulate(
     """
     n = stop - start
     middle = start + (n - 1) / 2
-    s1 = s2 = s3 = s4 = down = gains = losses = cross = active = held_square = 0.0
+    total = down = gains = losses = cross = active = held_square = 0.0
     y_sum = y_square = y_time = 0.0
     peak = trough = money = 1.0
     deepest = 0.0
@@ -159,13 +175,9 @@ def accumulate(
             r = equity / previous - 1
             previous = equity
             b = benchmark[t]
-            square = r * r
-            s1 += r
-            s2 += square
-            s3 += square * r
-            s4 += square * square
+            total += r
             if r < 0:
-                down += square
+                down += r * r
                 losses -= r
             else:
                 gains += r
@@ -200,11 +212,11 @@ def accumulate(
         deepest = max(deepest, 1 - trough / peak)
 
     sums[N], sums[EQUITY] = n, money
-    sums[S1], sums[S2], sums[S3], sums[S4] = s1, s2, s3, s4
     sums[DOWNSIDE], sums[GAINS], sums[LOSSES] = down, gains, losses
     sums[MAX_DRAWDOWN], sums[DRAWDOWN_BARS] = deepest, max(longest, under)
     sums[CROSS], sums[ACTIVE] = cross, active + (benchmark_square - held_square)
     if n > 0:
+        _moments(returns, kept, n, total / n, sums)
         _tails(returns, kept, n, sums)
     spread = y_square - y_sum * y_sum / n
     time_square = n * (n * n - 1.0) / 12

@@ -1,0 +1,66 @@
+"""The fast engine equals the reference: trades exactly, metrics to rounding, on random strategies and ugly markets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from strategy_pipeline.backtest import METRICS, backtest, reference_backtest
+from strategy_pipeline_tests.backtest.worlds import make_bars, make_costs, make_series, make_strategy
+
+EXACT = ("side", "entry_price", "exit_price", "size", "equity_before", "equity_after", "reason", "ruined")
+
+
+def assert_equal_to_reference(result, strategy, bars, **options) -> int:
+    """Compare one strategy on all its symbols; returns how many trades were compared."""
+    count = 0
+    times = pd.DatetimeIndex(bars.times).tz_localize("UTC")
+    for symbol, run in reference_backtest(strategy, bars, **options).items():
+        trades = result.trades(strategy.id, symbol)
+        assert len(trades) == len(run.trades)
+        count += len(trades)
+        for name, attribute in zip(EXACT, (*EXACT[:3], "size", "equity_before", "equity_after", "reason", "ruined"), strict=True):
+            expected = [getattr(trade, attribute) for trade in run.trades]
+            if trades[name].dtype.kind == "f":
+                np.testing.assert_array_equal(trades[name].to_numpy(), np.array(expected, dtype=float), err_msg=name)
+            else:
+                assert trades[name].tolist() == expected, name
+        for name in ("decision", "entry"):
+            assert trades[name].tolist() == [times[getattr(trade, f"{name}_bar")] for trade in run.trades]
+        closed = trades["reason"] != "open"
+        assert trades["exit"][closed].tolist() == [times[trade.exit_bar] for trade in run.trades if trade.reason != "open"]
+        np.testing.assert_allclose(result.equity(strategy.id, symbol).to_numpy(), run.equity, rtol=1e-12, atol=1e-14)
+        row = result.metrics.loc[(strategy.id, symbol)]
+        if len(run.equity):
+            for name in METRICS:
+                np.testing.assert_allclose(row[name], run.metrics[name], rtol=1e-9, atol=1e-12, err_msg=f"{name} of {symbol}")
+    return count
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_trades_and_metrics_equal_the_reference_on_random_worlds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bars = make_bars(rng, n_symbols=2, n_bars=int(rng.integers(3, 260)), volatility=float(rng.choice([0.005, 0.03, 0.2])))
+    series = make_series(rng, bars)
+    population = [make_strategy(rng, bars) for _ in range(5)]
+    window = {}
+    if rng.random() < 0.4:
+        first, last = np.sort(rng.integers(0, bars.n_bars, 2))
+        window = {"start": bars.times[first], "end": bars.times[last] + np.timedelta64(1, "h")}
+        if not np.isfinite(bars.close[:, first : last + 1]).any():
+            window = {}
+    options = {"costs": make_costs(rng), "fill": str(rng.choice(["next_open", "close"])), "series": series, **window}
+    result = backtest(population, bars, workers=1, **options)
+    assert not result.failures
+    for strategy in population:
+        assert_equal_to_reference(result, strategy, bars, **options)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(2000))
+def test_thousands_of_random_worlds_equal_the_reference(seed: int) -> None:
+    test_trades_and_metrics_equal_the_reference_on_random_worlds.hypothesis.inner_test(seed)
