@@ -137,11 +137,11 @@ def _canonical(condition: Condition, negate: bool) -> Condition:
     if isinstance(condition, Compare):
         return _canonical_comparison(condition, negate)
     if isinstance(condition, (And, Or)):
-        kind = And if isinstance(condition, And) != negate else Or
+        kind: type[And] | type[Or] = And if isinstance(condition, And) != negate else Or
         terms: dict[Condition, None] = {}
         for term in condition.terms:
             settled = _canonical(term, negate)
-            terms.update(dict.fromkeys(settled.terms if isinstance(settled, kind) else (settled,)))
+            terms.update(dict.fromkeys(settled.terms if isinstance(settled, (And, Or)) and type(settled) is kind else (settled,)))
         if not terms:
             raise StrategyError(f"Expected terms in {type(condition).__name__.lower()}, was none: an empty condition says nothing.")
         if len(terms) == 1:

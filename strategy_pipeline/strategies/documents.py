@@ -88,8 +88,7 @@ def strategy_document(strategy: Strategy) -> dict[str, Any]:
     return document
 
 
-def _encode(document: object) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
 @lru_cache(1 << 15)
@@ -125,14 +124,14 @@ def _wrong(where: str, expected: str, found: object) -> StrategyError:
 
 
 def _mapping(document: object, where: str, allowed: set[str], required: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    if not isinstance(document, Mapping):
+    if type(document) is not dict and not isinstance(document, Mapping):
         raise _wrong(where, "an object", document)
-    unknown = sorted(str(key) for key in document if key not in allowed)
-    missing = [key for key in required if key not in document]
-    if unknown:
-        raise _wrong(where, f"only the keys {', '.join(sorted(allowed))}", unknown)
-    if missing:
-        raise _wrong(where, f"the key {missing[0]!r}", sorted(document))
+    for key in document:
+        if key not in allowed:
+            raise _wrong(where, f"only the keys {', '.join(sorted(allowed))}", key)
+    for key in required:
+        if key not in document:
+            raise _wrong(where, f"the key {key!r}", sorted(map(str, document)))
     return document
 
 
@@ -164,7 +163,7 @@ def read_value(document: object, where: str = "value", depth: int = 0) -> Value:
     """The value expression of a document; StrategyError names the place that is wrong."""
     if depth > _DEEPEST:
         raise _wrong(where, f"at most {_DEEPEST} levels of nesting", "more")
-    if not isinstance(document, Mapping):
+    if type(document) is not dict and not isinstance(document, Mapping):
         return Number(_number(document, where))
     if "op" in document:
         parts = _mapping(document, where, {"op", "operands"}, ("operands",))
@@ -189,7 +188,7 @@ def read_condition(document: object, where: str = "condition", depth: int = 0) -
     """The condition of a document; StrategyError names the place that is wrong."""
     if depth > _DEEPEST:
         raise _wrong(where, f"at most {_DEEPEST} levels of nesting", "more")
-    if not isinstance(document, Mapping):
+    if type(document) is not dict and not isinstance(document, Mapping):
         raise _wrong(where, "a condition object", document)
     if "op" in document:
         parts = _mapping(document, where, {"op", "left", "right"}, ("left", "right"))

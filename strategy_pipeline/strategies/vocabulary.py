@@ -28,7 +28,7 @@ def entry(name: str) -> Indicator | None:
     """The catalog entry of that name, or None."""
     if name in SERIES_PREFIXES or name in PRICE_FIELDS or "." in name:
         return None
-    from strategy_pipeline.indicators import spec
+    from strategy_pipeline.indicators.registry import spec
 
     try:
         return spec(name)
@@ -38,7 +38,7 @@ def entry(name: str) -> Indicator | None:
 
 def words() -> tuple[str, ...]:
     """Every name a value can start with, named series aside."""
-    from strategy_pipeline.indicators import names
+    from strategy_pipeline.indicators.registry import names
 
     return (*PRICE_FIELDS, *names(), *FUNCTIONS, *CONDITION_FUNCTIONS)
 
