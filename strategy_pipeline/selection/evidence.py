@@ -33,8 +33,8 @@ class Evidence:
         Probability of backtest overfitting of the search; does not test for an edge.
     sharpe, sharpe_low, sharpe_high
         Out-of-sample (validation) ratio with its 90 % stationary-bootstrap interval.
-    volatility
-        Annual, on validation.
+    volatility, active_day_volatility
+        Annual, on validation; and the root mean square of its daily returns that are not zero (a day's, not annual).
     robustness, stressed_sharpe
         Monte Carlo score in [0, 1] and ratio under stressed costs; NaN when not computed.
     verdict, reasons
@@ -57,6 +57,7 @@ class Evidence:
     sharpe_low: float
     sharpe_high: float
     volatility: float
+    active_day_volatility: float
     robustness: float
     stressed_sharpe: float
     verdict: Verdict

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from strategy_pipeline.selection.clusters import effective_trials, standard_scores
 from strategy_pipeline.selection.errors import InvalidReturnsError
-from strategy_pipeline.selection.evidence import Evidence, Selection
+from strategy_pipeline.selection.evidence import Evidence, Selection, Verdict
 from strategy_pipeline.selection.intervals import sharpe_interval
 from strategy_pipeline.selection.overfitting import probability_of_backtest_overfitting
 from strategy_pipeline.selection.ratios import as_matrix, deflated_sharpe_ratio, moments, sharpe_ratio, t_statistic
@@ -153,7 +154,7 @@ def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: 
     ranked = sorted(eligible, key=lambda column: (-round(float(sharpe[column]), 9), names[column]))
     chosen: list[int] = []
     scores = np.empty((len(training), 0))
-    for column in ranked:
+    for column in map(int, ranked):
         if len(chosen) == gate.top:
             reason[column] = f"not among the {gate.top} best distinct of training"
             continue
@@ -163,7 +164,7 @@ def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: 
             if twin.max() > gate.max_correlation:
                 reason[column] = f"correlation {twin.max():.2f} > {gate.max_correlation:g} with {names[chosen[int(twin.argmax())]]}"
                 continue
-        chosen.append(int(column))
+        chosen.append(column)
         scores = np.concatenate([scores, own], axis=1)
     frame = pd.DataFrame(
         {"strategy_id": pd.Series(names, dtype="str"), "train_sharpe": sharpe, "train_days": days, "looked_at": False,
@@ -173,7 +174,7 @@ def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: 
     return chosen, frame
 
 
-def _search_statistics(training: NDArray, n_trials: int, n_blocks: int) -> dict[str, float | int]:
+def _search_statistics(training: NDArray, n_trials: int, n_blocks: int) -> dict[str, Any]:
     """What is true of the search as a whole: trials, their clusters, the spread of their ratios, PBO. Training only."""
     ratios = sharpe_ratio(training) if training.shape[1] else np.empty(0)
     known = ratios[np.isfinite(ratios)]
@@ -193,7 +194,7 @@ def _look(
     whole: NDArray,
     names: tuple[str, ...],
     columns: list[int],
-    summary: Mapping[str, float | int],
+    summary: Mapping[str, Any],
     gate: Gate,
     seed: int,
 ) -> tuple[Evidence, ...]:
@@ -231,6 +232,7 @@ def _look(
                 sharpe_low=interval.low,
                 sharpe_high=interval.high,
                 volatility=float(out_deviation[k] * np.sqrt(DAYS_PER_YEAR)),
+                active_day_volatility=_active_day_volatility(held_out[:, column]),
                 robustness=float("nan"),
                 stressed_sharpe=float("nan"),
                 verdict="rejected",
@@ -238,6 +240,11 @@ def _look(
             )
         )
     return tuple(found)
+
+
+def _active_day_volatility(returns: NDArray) -> float:
+    active = returns[~np.isnan(returns) & (returns != 0)]
+    return float(np.sqrt(np.mean(active * active))) if len(active) else float("nan")
 
 
 def _judged(item: Evidence, gate: Gate, span_days: int, robustness: Mapping[str, float], stressed_sharpe: Mapping[str, float]) -> Evidence:
@@ -257,7 +264,7 @@ def _judged(item: Evidence, gate: Gate, span_days: int, robustness: Mapping[str,
     failed = tuple(_said(*check[1:3], check[4], *check[5:]) for check in checks if not check[0])
     if not failed:
         return replace(item, verdict="promoted", reasons=tuple(_said(*check[1:3], check[3], *check[5:]) for check in checks))
-    verdict = "watchlist" if item.sharpe > 0 else "rejected"
+    verdict: Verdict = "watchlist" if item.sharpe > 0 else "rejected"
     return replace(item, verdict=verdict, reasons=failed)
 
 

@@ -137,9 +137,9 @@ def expected_maximum_sharpe(n_trials: ArrayLike, trial_sharpe_var: ArrayLike) ->
     """
     trials, variance = np.asarray(n_trials, dtype=np.float64), np.asarray(trial_sharpe_var, dtype=np.float64)
     if np.any(trials < 1):
-        raise InvalidReturnsError(f"Expected at least 1 trial, was {n_trials}; count every strategy ever evaluated in the search")
+        raise InvalidReturnsError(f"Expected at least 1 trial, was {trials.min():g}; count every strategy ever evaluated in the search")
     if np.any(variance < 0):
-        raise InvalidReturnsError(f"Expected a variance of at least 0, was {trial_sharpe_var}; pass the variance, not the deviation")
+        raise InvalidReturnsError(f"Expected a variance of at least 0, was {variance.min():g}; pass the variance, not the deviation")
     with np.errstate(invalid="ignore"):
         # Through the upper tail: 1 - 1/N loses all digits for large N.
         tail, deeper = 1.0 / trials, 1.0 / (trials * np.e)

@@ -1,0 +1,266 @@
+"""`Book`: every strategy that was ever followed, and the day that changes their states."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from strategy_pipeline.book import frames, judging
+from strategy_pipeline.book.entry import FOLLOWS, BookError, BookRules, Entry, State
+from strategy_pipeline.book.sequential import DAYS_PER_YEAR, Track
+
+TRANSITION_COLUMNS = ["day", "strategy_id", "from_state", "to_state", "reason"]
+_FOLLOWED: tuple[State, ...] = ("validated", "incubating", "active", "probation", "watchlist")
+
+
+class Judged(Protocol):
+    """What the book reads of a strategy's evidence (`selection.Evidence` has it)."""
+
+    @property
+    def strategy_id(self) -> str: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def reasons(self) -> tuple[str, ...]: ...
+    @property
+    def t_statistic(self) -> float: ...
+    @property
+    def active_day_volatility(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Book:
+    """The strategy book at the end of `day`. Immutable: `advance` gives tomorrow's.
+
+    entries
+        By strategy id. Retired strategies stay: an id that failed once does not come back.
+    day
+        Last day it was advanced to; None for the empty book that the first day starts from.
+    """
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    day: dt.date | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", MappingProxyType(dict(sorted(self.entries.items()))))
+
+    def ids(self, *states: State) -> tuple[str, ...]:
+        """Ids in these states (default: in any), sorted."""
+        return tuple(sid for sid, entry in self.entries.items() if not states or entry.state in states)
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        return self.ids("active")
+
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """Ids whose paper returns the next `advance` wants: everything not retired."""
+        return self.ids(*_FOLLOWED)
+
+    @property
+    def validated_count(self) -> int:
+        """How many strategies were ever validated."""
+        return max((entry.order for entry in self.entries.values()), default=0)
+
+    def advance(
+        self,
+        day: dt.date,
+        *,
+        evidence: Iterable[Judged] = (),
+        paper_returns: pd.DataFrame | None = None,
+        rules: BookRules | None = None,
+        seed: int = 0,
+    ) -> tuple[Book, pd.DataFrame]:
+        """The book one day later and what changed.
+
+        evidence
+            Of the strategies the day's search looked at, from data through `day`.
+        paper_returns
+            Net daily returns of the followed strategies under paper trading: index days, columns ids, fractions,
+            NaN where a strategy is not judged. Days up to and including the look a strategy was validated by, days already
+            counted and days after `day` are not read for its tests; the whole record through `day` gives
+            correlations and the drawdown band.
+
+        Returns the new book and the transitions: day (datetime64[ns, UTC]), strategy_id, from_state, to_state,
+        reason; at most one per strategy and day. `BookError` when `day` is not the day after `self.day`.
+        """
+        day, rules = pd.Timestamp(day).date(), rules or BookRules()
+        if self.day is not None and day != self.day + dt.timedelta(days=1):
+            raise BookError(
+                f"Expected {self.day + dt.timedelta(days=1)}, the day after the book's, was {day}; "
+                "its history would have a hole or repeat; run the days between first"
+            )
+        returns = _through(paper_returns, day)
+        entries = {sid: _followed_through(entry, returns, day) for sid, entry in self.entries.items()}
+        moves: list[tuple[str, State, State, str]] = []
+
+        def move(sid: str, state: State, reason: str, **changes: object) -> None:
+            old = entries[sid]
+            if state not in FOLLOWS[old.state]:
+                raise BookError(f"Expected one of {', '.join(FOLLOWS[old.state]) or 'nothing'} after {old.state}, was {state} for {sid}")
+            moves.append((sid, old.state, state, reason))
+            entries[sid] = replace(old, state=state, since=day, reason=reason, **changes)  # type: ignore[arg-type]
+
+        for sid in self.entries:
+            left = _leaves(entries[sid], returns, day, rules)
+            if left:
+                state, reason = left
+                restart = {"track": entries[sid].track.watching_decay(entries[sid].track.floor)} if state == "probation" else {}
+                move(sid, state, reason, **restart)
+        _activate(entries, returns, rules, move, seed=seed, moved={sid for sid, *_ in moves})
+        _admit(entries, evidence, day, rules, move, moves, self.validated_count)
+        transitions = pd.DataFrame([(day, *row) for row in moves], columns=TRANSITION_COLUMNS)
+        return Book(entries, day), frames.typed_transitions(transitions)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per entry with a version, for the lake; `from_frame` reads it back exactly."""
+        return frames.to_frame(self.entries.values(), self.day)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Book:
+        """The book that `to_frame` wrote; a frame without rows is the empty book. `BookVersionError` for another version."""
+        entries, day = frames.from_frame(frame)
+        return cls({entry.strategy_id: entry for entry in entries}, day)
+
+
+def _through(paper_returns: pd.DataFrame | None, day: dt.date) -> pd.DataFrame:
+    """Rows of days through `day`, indexed by plain dates, in order."""
+    if paper_returns is None or paper_returns.empty:
+        return pd.DataFrame(index=pd.Index([], dtype=object))
+    frame = paper_returns.copy()
+    frame.index = pd.Index([pd.Timestamp(stamp).date() for stamp in frame.index], dtype=object)
+    if frame.index.has_duplicates or frame.columns.has_duplicates:
+        raise BookError("Expected each day and each strategy once in paper_returns, was a repeated one; drop the duplicates")
+    return frame[[stamp <= day for stamp in frame.index]].sort_index()
+
+
+def _record(returns: pd.DataFrame, sid: str) -> NDArray[np.float64]:
+    return returns[sid].to_numpy(dtype=np.float64) if sid in returns else np.full(len(returns), np.nan)
+
+
+def _followed_through(entry: Entry, returns: pd.DataFrame, day: dt.date) -> Entry:
+    """The entry with the track run over days after its look that were not counted yet."""
+    if entry.state not in _FOLLOWED:
+        return entry
+    track, peak = entry.track, entry.peak_equity
+    if entry.strategy_id in returns:
+        for stamp, value in zip(returns.index, _record(returns, entry.strategy_id), strict=True):
+            if stamp > entry.through:
+                track = track.after(float(value))
+                peak = max(peak, track.log_equity) if peak == peak else peak
+    return replace(entry, track=track, through=max(day, entry.through), peak_equity=peak)
+
+
+def _leaves(entry: Entry, returns: pd.DataFrame, day: dt.date, rules: BookRules) -> judging.Move | None:
+    match entry.state:
+        case "validated":
+            return judging.leave_validated(entry, day, rules)
+        case "incubating":
+            return judging.leave_incubating(entry, day, rules)
+        case "active":
+            return judging.leave_active(entry, day, rules)
+        case "probation":
+            since = np.array([stamp > entry.since for stamp in returns.index], dtype=bool)
+            return judging.leave_probation(entry, day, rules, _sharpe(_record(returns, entry.strategy_id)[since]))
+        case "watchlist":
+            return judging.leave_watchlist(entry, day, rules)
+    return None
+
+
+def _sharpe(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    if len(known) < 2 or not np.ptp(known) > 0:
+        return float("nan")
+    return float(known.mean() / known.std(ddof=1) * np.sqrt(DAYS_PER_YEAR))
+
+
+def _activate(
+    entries: dict[str, Entry], returns: pd.DataFrame, rules: BookRules, move: Callable[..., None], *, seed: int, moved: set[str]
+) -> None:
+    """Incubating strategies that proved themselves become active, best evidence first, as far as room and correlation allow."""
+    proved = [sid for sid, e in entries.items() if e.state == "incubating" and sid not in moved and judging.has_proved_itself(e, rules)]
+    for sid in sorted(proved, key=lambda sid: (-entries[sid].track.peak_log_e, sid)):
+        entry = entries[sid]
+        active = [other for other, e in entries.items() if e.state == "active"]
+        twin, correlation = _most_correlated(sid, active, returns, rules)
+        if correlation > rules.max_correlation:
+            waits = f"{judging.proof(entry, rules)}, but correlation {correlation:.2f} > {rules.max_correlation:g} with active {twin}"
+            entries[sid] = replace(entry, reason=waits)
+            continue
+        if len(active) >= rules.max_active:
+            # Those that changed state today keep it: one transition a day.
+            worst = min((a for a in active if a not in moved), key=lambda a: (_or_worst(entries[a].track.sharpe), a), default=None)
+            if worst is None or not entry.track.sharpe > _or_worst(entries[worst].track.sharpe):
+                entries[sid] = replace(entry, reason=f"{judging.proof(entry, rules)}, but {rules.max_active} better ones are active")
+                continue
+            move(worst, "probation", f"replaced by {sid}: forward Sharpe {entries[worst].track.sharpe:.2f} < {entry.track.sharpe:.2f}")
+            moved.add(worst)
+        floor = rules.decay_share * max(entry.track.sharpe, 0.0)
+        move(
+            sid,
+            "active",
+            judging.proof(entry, rules),
+            track=entry.track.watching_decay(floor),
+            band=judging.drawdown_band(_record(returns, sid), rules, seed=seed, key=sid),
+            peak_equity=entry.track.log_equity,
+        )
+        moved.add(sid)
+
+
+def _or_worst(value: float) -> float:
+    return value if value == value else -np.inf
+
+
+def _most_correlated(sid: str, others: list[str], returns: pd.DataFrame, rules: BookRules) -> tuple[str, float]:
+    own = _record(returns, sid)
+    best, twin = -np.inf, ""
+    for other in others:
+        theirs = _record(returns, other)
+        both = ~np.isnan(own) & ~np.isnan(theirs)
+        if both.sum() >= rules.min_common_days and np.ptp(own[both]) > 0 and np.ptp(theirs[both]) > 0:
+            value = float(np.corrcoef(own[both], theirs[both])[0, 1])
+            if value > best:
+                best, twin = value, other
+    return twin, best
+
+
+def _admit(
+    entries: dict[str, Entry],
+    evidence: Iterable[Judged],
+    day: dt.date,
+    rules: BookRules,
+    move: Callable[..., None],
+    moves: list[tuple[str, State, State, str]],
+    validated: int,
+) -> None:
+    """Lets in what the day's search promoted or put on the watchlist; strategies beyond the watchlist are left alone."""
+    moved = {sid for sid, *_ in moves}
+    for item in sorted(evidence, key=lambda item: (-_or_worst(item.t_statistic), item.strategy_id)):
+        sid, reason = item.strategy_id, "; ".join(item.reasons)
+        known = entries.get(sid)
+        if sid in moved or (known is not None and known.state != "watchlist"):
+            continue
+        square = item.active_day_volatility**2
+        if item.verdict == "promoted":
+            validated += 1
+            # A look starts a new forward record: what was seen on the watchlist before has been looked at.
+            fresh = {"looked_on": day, "through": day, "order": validated, "track": Track.starting(square)}
+            if known is None:
+                entries[sid] = Entry(sid, "validated", day, reason, **fresh)  # type: ignore[arg-type]
+                moves.append((sid, "candidate", "validated", reason))
+            else:
+                move(sid, "validated", reason, **fresh)
+        elif item.verdict == "watchlist" and known is None:
+            if sum(entry.state == "watchlist" for entry in entries.values()) < rules.max_watched:
+                entries[sid] = Entry(sid, "watchlist", day, reason, day, day, 0, Track.starting(square))
+                moves.append((sid, "candidate", "watchlist", reason))
+        elif item.verdict == "rejected" and known is not None:
+            move(sid, "retired", f"rejected at a later look: {reason}")
+        moved.add(sid)
