@@ -132,7 +132,10 @@ class Files:
             except OSError as error:
                 raise UnwritableHomeError(_unwritable(target, error)) from error
         else:
-            self._remote(lambda: self._fs.pipe_file(full, data), path)
+            try:
+                self._remote(lambda: self._fs.pipe_file(full, data), path)
+            except FileNotFoundError as error:
+                raise SourceError(f"Expected the container or bucket of {self.url} to exist, did not; create it, then run again") from error
         return hashlib.sha256(data).hexdigest()
 
     def _get(self, path: str) -> bytes:

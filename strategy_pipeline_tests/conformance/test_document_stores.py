@@ -189,7 +189,7 @@ ZOO: list[dict[str, Any]] = [
     momentum("negative", x=-3),
     momentum("text", x="abc"),
     momentum("numeric-text", x="2"),
-    momentum("quote", x="it's \"quoted\" -- ; DROP TABLE documents"),
+    momentum("quote", x='it\'s "quoted" -- ; DROP TABLE documents'),
     momentum("yes", x=True),
     momentum("no", x=False),
     momentum("null", x=None),
@@ -230,7 +230,14 @@ def test_conditions_mean_the_same_in_every_store(store: DocumentStore) -> None:
         ("x", operator, value) for operator in ("=", "!=", "<", "<=", ">", ">=") for value in (2, 1.5, "abc", ZOO[5]["x"])
     ]
     asked += [("x", operator, value) for operator in ("=", "!=") for value in (True, False, None)]
-    asked += [("x", "in", [2, "abc"]), ("x", "in", []), ("x", "in", ("2",)), ("x", "contains", 1), ("x", "contains", "abc"), ("x", "contains", True)]
+    asked += [
+        ("x", "in", [2, "abc"]),
+        ("x", "in", []),
+        ("x", "in", ("2",)),
+        ("x", "contains", 1),
+        ("x", "contains", "abc"),
+        ("x", "contains", True),
+    ]
     for condition in asked:
         expected = sorted(document["id"] for document in ZOO if holds(document, *condition))
         assert ids(store.query("strategies", "momentum", [condition])) == expected, condition
@@ -283,7 +290,9 @@ def test_an_answer_without_documents_is_one_empty_page(store: DocumentStore) -> 
 
 
 def test_a_query_crosses_partitions_only_by_name(store: DocumentStore) -> None:
-    store.upsert_many("strategies", [{"id": f"{family}-{n}", "family": family, "n": n} for family in ("momentum", "trend", "volume") for n in range(2)])
+    store.upsert_many(
+        "strategies", [{"id": f"{family}-{n}", "family": family, "n": n} for family in ("momentum", "trend", "volume") for n in range(2)]
+    )
     assert ids(store.query("strategies", "trend")) == ["trend-0", "trend-1"]
     assert sorted(ids(store.query("strategies", EVERY_PARTITION, [("n", "=", 1)], page_size=2))) == ["momentum-1", "trend-1", "volume-1"]
     assert store.count("strategies", EVERY_PARTITION) == 6
@@ -360,7 +369,15 @@ def test_a_dump_holds_what_was_written_and_nothing_of_how(store: DocumentStore) 
 
 
 def test_a_condition_that_stores_cannot_share_is_refused(store: DocumentStore) -> None:
-    bad: list[Any] = [("x", "like", "a"), ("x.y", "=", 1), ('x" = 1 OR "', "=", 1), ("x", "<", None), ("x", "in", "abc"), ("x", "="), ("x", "=", [1])]
+    bad: list[Any] = [
+        ("x", "like", "a"),
+        ("x.y", "=", 1),
+        ('x" = 1 OR "', "=", 1),
+        ("x", "<", None),
+        ("x", "in", "abc"),
+        ("x", "="),
+        ("x", "=", [1]),
+    ]
     for condition in bad:
         with pytest.raises(UnstorableError):
             list(store.query("strategies", "momentum", [condition]))

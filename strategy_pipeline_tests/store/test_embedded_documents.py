@@ -65,7 +65,8 @@ def test_several_processes_write_one_fresh_store_and_lose_nothing(tmp_path: Path
 def test_processes_that_start_together_agree_on_a_new_file(tmp_path: Path) -> None:
     body = """EmbeddedDocuments(sys.argv[1]).upsert("signals", {"id": sys.argv[2], "day": "d"})"""
     processes = [
-        subprocess.Popen(script(body, str(tmp_path / "documents.sqlite"), str(worker)), stderr=subprocess.PIPE, text=True) for worker in range(4)
+        subprocess.Popen(script(body, str(tmp_path / "documents.sqlite"), str(worker)), stderr=subprocess.PIPE, text=True)
+        for worker in range(4)
     ]
     for process in processes:
         _, complaint = process.communicate(timeout=100)
@@ -128,7 +129,9 @@ def test_pages_neither_repeat_nor_lose_a_document_while_others_are_written(tmp_p
 
 def test_mixed_types_sort_null_then_boolean_then_number_then_text(tmp_path: Path) -> None:
     store = EmbeddedDocuments(tmp_path / "documents.sqlite")
-    store.upsert_many("strategies", [momentum(id, x=x) for id, x in {"text": "a", "two": 2, "null": None, "yes": True, "half": 0.5}.items()])
+    store.upsert_many(
+        "strategies", [momentum(id, x=x) for id, x in {"text": "a", "two": 2, "null": None, "yes": True, "half": 0.5}.items()]
+    )
     found = [document["id"] for document in flatten(store.query("strategies", "momentum", order_by="x", page_size=2))]
     assert found == ["null", "yes", "half", "two", "text"]
 
@@ -198,7 +201,11 @@ json_values = st.recursive(
 )
 
 
-@given(fields=st.dictionaries(st.from_regex(r"\A[a-z][a-z0-9_]{0,8}\Z").filter(lambda n: n not in ("id", "family", "schema_version")), json_values))
+@given(
+    fields=st.dictionaries(
+        st.from_regex(r"\A[a-z][a-z0-9_]{0,8}\Z").filter(lambda n: n not in ("id", "family", "schema_version")), json_values
+    )
+)
 def test_any_json_comes_back_as_it_went_in(tmp_path_factory: pytest.TempPathFactory, fields: dict[str, Any]) -> None:
     store = EmbeddedDocuments(tmp_path_factory.mktemp("documents") / "documents.sqlite")
     created = store.upsert("strategies", momentum("a", **fields))
