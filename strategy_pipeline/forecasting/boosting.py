@@ -168,7 +168,7 @@ class BoostedReturns(Forecaster):
         values = panel.feature_values
         out = np.full(panel.close.shape, np.nan)
         scaler, weights = unnest("scaler", arrays), unnest("ridge", arrays)["weights"]
-        trees, rows = unnest("trees", arrays), usable(panel)
+        trees, rows = unnest("trees", arrays), usable(panel).copy()
         rows[:, :start] = False
         for i in range(panel.n_symbols):
             raw = values[i][rows[i]]

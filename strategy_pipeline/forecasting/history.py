@@ -31,14 +31,14 @@ SERIES = (
 
 @dataclass(frozen=True)
 class Fit:
-    """One fitted model: its kind, cutoff day (ISO), cache key, SHA-256 of its bytes, the bytes, and the model."""
+    """One fitted model (or agent): its kind, cutoff day (ISO), cache key, SHA-256 of its bytes, the bytes, and the model."""
 
     kind: str
     cutoff: str
     key: str
     content: str
     payload: bytes = field(repr=False)
-    model: FittedForecaster = field(repr=False)
+    model: Any = field(repr=False)  # FittedForecaster, or an Agent
 
     @property
     def metrics(self) -> dict[str, float]:

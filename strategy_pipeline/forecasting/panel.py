@@ -67,6 +67,7 @@ class Panel:
     volume: np.ndarray
     features: np.ndarray | None = None
     feature_names: tuple[str, ...] = ()
+    available: np.ndarray | None = None  # bool (n_features,): False where the data behind a feature was not given at all
     horizon: Horizon = field(default_factory=lambda: Horizon(24, "24h", 24 / 8760))
     computed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)  # what several models compute from these rows
 
@@ -104,6 +105,8 @@ class Panel:
                 )
             panel.features = np.asarray(features.values, dtype=np.float32)
             panel.feature_names = tuple(features.feature_names)
+            given = getattr(features, "available", None)
+            panel.available = None if given is None else np.asarray(given, dtype=bool)
         return panel
 
     @property
@@ -138,6 +141,7 @@ class Panel:
             *(getattr(self, name)[:, cut] for name in ("open", "high", "low", "close", "volume")),
             features=None if self.features is None else self.features[:, cut],
             feature_names=self.feature_names,
+            available=self.available,
             horizon=self.horizon,
         )
 

@@ -68,8 +68,13 @@ def unit(panel: Panel, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def usable(panel: Panel) -> np.ndarray:
-    """Rows that can be predicted: the bar is there and at least half of its features are. bool (n_symbols, n_bars)."""
-    return np.isfinite(panel.close) & (np.isfinite(panel.feature_values).mean(-1) >= 0.5)
+    """Rows that can be predicted: the bar is there, and half of the features whose data was given are. bool (n_symbols, n_bars)."""
+
+    def find() -> np.ndarray:
+        values = panel.feature_values if panel.available is None else panel.feature_values[..., panel.available]
+        return np.isfinite(panel.close) & (np.isfinite(values).sum(-1) >= max(values.shape[-1] / 2, 1))
+
+    return panel.once("usable", find)
 
 
 def training_rows(mask: np.ndarray, rows: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
