@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Window = tuple[pd.Timestamp, pd.Timestamp]
 
 _SIDECAR = "_table.json"
+_FIRST, _LAST = "1700-01-01", "2262-01-01"  # what nanoseconds can hold, in whole years
 
 
 class Lake(Files):
@@ -99,15 +100,15 @@ class Lake(Files):
         ]
 
     def scan(
-        self, table: str, start: Moment, end: Moment, columns: Sequence[str] | None = None, where: Sequence[Condition] | None = None
+        self, table: str, start: Moment | None, end: Moment | None, columns: Sequence[str] | None = None, where: Sequence[Condition] | None = None
     ) -> pd.DataFrame:
-        """Rows of ``[start, end)`` in the order of ``ts``, reading only the months and columns needed.
+        """Rows of ``[start, end)`` in the order of ``ts``, reading only the months and columns needed; None is unbounded.
 
         `where` holds conditions (column, operator, value), operators as in `DocumentStore` but ``contains``.
         A column that some months lack is null there. A table never written, or without rows in the
         window, gives an empty frame with the columns ever seen.
         """
-        window = _window(start, end)
+        window = _window(_FIRST if start is None else start, _LAST if end is None else end)
         name = checked(table)
         pieces = []
         for path in self._months(name, window):

@@ -184,6 +184,14 @@ def test_a_scan_reads_the_columns_and_rows_asked_for(lake: Lake) -> None:
     assert len(lake.scan("bars", "2025-06-29", "2025-07-02", where=[("symbol", "!=", "C/D")])) == 36
 
 
+def test_a_scan_without_bounds_reads_all(lake: Lake) -> None:
+    frame = hours("2025-05-31", "2025-06-02")
+    lake.upsert("bars", frame, "2025-05-31", "2025-06-02")
+    pd.testing.assert_frame_equal(lake.scan("bars", None, None), frame)
+    assert len(lake.scan("bars", None, "2025-06-01")) == 24
+    assert len(lake.scan("bars", "2025-06-01", None)) == 24
+
+
 def test_a_column_that_came_later_is_null_before(lake: Lake) -> None:
     lake.upsert("bars", hours("2025-05-31", "2025-06-01", n=1), "2025-05-31", "2025-06-01")
     lake.upsert("bars", hours("2025-06-01", "2025-06-02", n=1.5, trades=7), "2025-06-01", "2025-06-02")
