@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -93,9 +93,7 @@ class Settings(BaseSettings):
     symbols: Annotated[tuple[str, ...], NoDecode] = Field((), description="BASE/QUOTE, comma separated; empty: the source's default")
     timeframe: str = Field("1h", description=f"bar length, one of {', '.join(TIMEFRAMES)}")
     history_from: dt.date | None = Field(None, description="first day of history (default: the profile's history_days)")
-    backend: Literal["embedded", "azure"] = Field(
-        "embedded", description="embedded: SQLite and local files; azure: Cosmos DB and Blob Storage"
-    )
+    backend: Literal["embedded", "azure"] = Field("embedded", description="embedded: SQLite, local files; azure: Cosmos DB, Blob Storage")
     profile: Literal["tiny", "quick", "standard", "full"] = Field("quick", description="sizes: history, population, training budgets")
     population: int | None = Field(None, ge=1, le=1_000_000, description="new candidates a day (default: the profile's)")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random draw")
@@ -107,9 +105,7 @@ class Settings(BaseSettings):
     target_volatility: float = Field(0.15, gt=0, le=5, description="annualised volatility the portfolio aims at")
     max_weight: float = Field(0.25, gt=0, le=1, description="largest absolute weight of one symbol")
     max_gross: float = Field(1.0, gt=0, le=10, description="largest sum of absolute weights")
-    max_correlation: float = Field(
-        0.8, gt=0, le=1, description="candidates more correlated than this with an active strategy are not added"
-    )
+    max_correlation: float = Field(0.8, gt=0, le=1, description="a candidate more correlated with an active strategy is not added")
     feature_set: Literal["minimal", "standard", "full"] = Field("standard", description="named feature set the models see")
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server (default: SQLite under home)")
     lake_url: str | None = Field(None, description="fsspec URL of the lake (default: home/lake)")
@@ -118,10 +114,13 @@ class Settings(BaseSettings):
     cosmos_database: str = Field("strategy_pipeline", description="Cosmos DB database")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="least severe log line printed")
 
+    _arguments: frozenset[str] = PrivateAttr(default=frozenset())
+
     def __init__(self, **values: Any) -> None:
         _reject_unknown_variables(type(self))
         try:
             super().__init__(**values)
+            self._arguments = frozenset(values)
         except ValidationError as error:
             raise SettingsError(_one_line(error)) from None
 
@@ -199,31 +198,10 @@ class Settings(BaseSettings):
         ]
         found = {}
         for key in cls.model_fields:
-            origin = next((name for name, values in layers if key in values), "default")
-            # What was given as an argument is set, whatever the layers say; it equals none of them only
-            # when it overrides, so compare values rather than remember the call.
-            if key in self.model_fields_set and not self._came_from(key, layers):
-                origin = "argument"
+            layer = next((name for name, values in layers if key in values), "default")
+            origin = "argument" if key in self._arguments else layer
             found[key] = origin
         return found
-
-    def _came_from(self, key: str, layers: list[tuple[str, dict[str, Any]]]) -> bool:
-        for _, values in layers:
-            if key in values:
-                return _same(getattr(self, key), values[key])
-        return False
-
-
-def _same(value: Any, raw: Any) -> bool:
-    """Whether a parsed value is what a raw one (text from a variable, TOML) says."""
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
-    if isinstance(value, tuple):
-        raw = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else list(raw)
-        return list(value) == raw
-    if isinstance(value, float):
-        return float(raw) == value
-    return str(value) == str(raw)
 
 
 def _toml_path() -> Path:

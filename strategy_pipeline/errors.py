@@ -11,6 +11,9 @@ from __future__ import annotations
 class PipelineError(Exception):
     """Base of every error a user can cause and mend. `str(error)` is one line that says how."""
 
+    # Whether the same call may succeed later without anything being mended (a busy server).
+    transient = False
+
 
 class SettingsError(PipelineError):
     """A setting is unknown, malformed, or contradicts another."""
@@ -70,6 +73,8 @@ class StrategyError(PipelineError):
 
 class SourceError(PipelineError):
     """A remote source refused, kept failing after retries, or answered nonsense."""
+
+    transient = True
 
 
 class ConflictError(PipelineError):

@@ -120,11 +120,14 @@ class Bars:
         symbols: Sequence[str] | None = None,
         start: Any = None,
         end: Any = None,
+        *,
+        require_all: bool = True,
     ) -> Bars:
         """Bars from long rows: ``ts, symbol, open, high, low, close, volume`` and optional fields, in any row order.
 
         A ``timeframe`` column, if there, selects rows. ``ts`` without a zone is UTC. The grid runs from the first
-        to the last row in the half-open range [start, end); a symbol with no row in it is all NaN.
+        to the last row in the half-open range [start, end); a symbol with no row in it is all NaN. A symbol with no
+        row at all is an error, unless `require_all` is False (a day on which it was not listed): then it is all NaN too.
 
         Raises
         ------
@@ -144,16 +147,16 @@ class Bars:
         known = pd.unique(names)
         wanted = tuple(sorted(known)) if symbols is None else tuple(symbols)
         for symbol in wanted:
-            if symbol not in known:
+            if require_all and symbol not in known:
                 raise UnknownSymbolError(
                     f"Expected rows of {symbol}, was without; "
                     f"known: {', '.join(near_matches(symbol, list(known)) or sorted(known)[:5]) or 'none'}; choose among these"
                 )
         keep = np.ones(len(frame), dtype=bool) if symbols is None else names.isin(wanted).to_numpy()
         if start is not None:
-            keep &= times >= tf.to_time(start)
+            keep = keep & (times >= tf.to_time(start))
         if end is not None:
-            keep &= times < tf.to_time(end)
+            keep = keep & (times < tf.to_time(end))
         if not keep.any():
             span = f"{times.min()} to {times.max()}" if len(times) else "no rows at all"
             raise NoDataError(

@@ -1,0 +1,149 @@
+"""Stages of the market group: one day of the world into the lake, and history as one range before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from strategy_pipeline.cycle.report import StageReport
+from strategy_pipeline.cycle.workspace import DAY, Workspace
+from strategy_pipeline.errors import NoDataError
+from strategy_pipeline.market import Bars, MarketSource
+from strategy_pipeline.market.quality import check_bars, check_observations
+
+# How far back a day's ingestion looks again, days: rows about an earlier moment become known later (a
+# quarter's GDP a month after it ended), and a source that is asked every day must still pick them up.
+_LOOK_AGAIN = {"news": 2, "social": 2, "fear_greed": 3, "macro": 120, "fundamentals": 7, "funding": 2, "open_interest": 2, "executions": 2}
+# Slow series must be known when history starts, so their history starts earlier than the bars'.
+_EARLIER = dt.timedelta(days=400)
+
+
+@dataclass(frozen=True)
+class _Ingested:
+    rows: int
+    quarantined: int
+    rules: pd.DataFrame
+
+
+def ingest_history(workspace: Workspace, day: dt.date) -> dict[str, StageReport]:
+    """Loads what the lake lacks of the days from the start of history to the day before `day`, one range a table."""
+    reports = {}
+    start, end = workspace.start(day), pd.Timestamp(day, tz="UTC")
+    if start < end and not workspace.lake.covered(workspace.bars_table, start, end):
+        workspace.observer("history", "start", None)
+        done = _ingest_bars(workspace, start, end)
+        summary = f"{done.rows:,} bars of {len(workspace.symbols)} symbols from {start.date()} to {(end - DAY).date()}, {done.quarantined} quarantined"
+        reports["bars"] = StageReport(summary, {"rows": done.rows, "quarantined": done.quarantined}, table=_broken_rules(done.rules))
+        for stage, tables in OBSERVED.items():
+            counts = {table: _ingest_observations(workspace, table, start - _EARLIER, end) for table in tables}
+            reports[stage] = StageReport(_counted(counts), dict(counts))
+        workspace.observer("history", "done", reports["bars"])
+    return reports
+
+
+def bars(workspace: Workspace, day: dt.date) -> StageReport:
+    """The day's bars: fetched, judged, stored; bad rows to quarantine with rule and reason; a gap stays a gap."""
+    ingest_history(workspace, day)
+    start, end = pd.Timestamp(day, tz="UTC"), workspace.close(day)
+    done = _ingest_bars(workspace, start, end)
+    workspace.forget()
+    stored = workspace.lake.scan(workspace.bars_table, start, end)
+    if stored.empty:
+        raise NoDataError(
+            f"Expected bars of {day} from {workspace.source.name}, was none that passed ({done.quarantined} quarantined); "
+            f"pass another --date, or look at the lake table quarantine/bars"
+        )
+    today = Bars.from_frame(stored, workspace.timeframe, symbols=workspace.symbols, start=start, end=end, require_all=False)
+    missing = int(np.isnan(today.close).sum())
+    silent = [s for s, row in zip(today.symbols, today.close, strict=True) if np.isnan(row).all()]
+    facts: dict[str, int | float | str] = {
+        "rows": done.rows, "symbols": len(today.symbols) - len(silent), "missing_bars": missing, "quarantined": done.quarantined,
+        "first": str(workspace.start(day).date()), "content": today.fingerprint[:16],
+    }  # fmt: skip
+    if silent:
+        facts["symbols_without_bars"] = ", ".join(silent)
+    summary = f"{done.rows:,} bars of {len(today.symbols) - len(silent)} symbols, {missing} missing, {done.quarantined} quarantined"
+    table = pd.DataFrame({"symbol": today.symbols, "close": today.close[:, -1], "volume": np.nansum(today.volume, axis=1)})
+    return StageReport(
+        summary,
+        facts,
+        table=table,
+        line=workspace.bars(day).close[0][-24 * 30 :],
+        outputs={f"{workspace.bars_table}@{day}": today.fingerprint},
+    )
+
+
+def news(workspace: Workspace, day: dt.date) -> StageReport:
+    """Headlines, posts and the fear and greed index that became known; a day without any is an explicit empty one."""
+    return _observed(workspace, "news", day)
+
+
+def macro(workspace: Workspace, day: dt.date) -> StageReport:
+    """Macro series by release: each value counts from the day it was published."""
+    return _observed(workspace, "macro", day)
+
+
+def fundamentals(workspace: Workspace, day: dt.date) -> StageReport:
+    """Market cap, supply, addresses, funding and open interest."""
+    return _observed(workspace, "fundamentals", day)
+
+
+OBSERVED = {
+    "news": ("news", "social", "fear_greed"),
+    "macro": ("macro",),
+    "fundamentals": ("fundamentals", "funding", "open_interest"),
+}
+
+
+def _observed(workspace: Workspace, stage: str, day: dt.date) -> StageReport:
+    end = workspace.close(day)
+    counts, outputs = {}, {}
+    for table in OBSERVED[stage]:
+        counts[table] = _ingest_observations(workspace, table, end - pd.Timedelta(days=_LOOK_AGAIN[table]), end, of_day=day)
+        known = workspace.lake.scan(f"observations/{table}", end - pd.Timedelta(days=_LOOK_AGAIN[table]), end)
+        outputs[f"observations/{table}@{day}"] = f"{len(known)}-{pd.util.hash_pandas_object(known, index=False).sum():016x}"
+    workspace.forget()
+    return StageReport(_counted(counts), dict(counts), outputs=outputs)
+
+
+def quarantine_table(table: str) -> str:
+    """Where rows go that broke an error rule: the table's columns with ``rule`` and ``reason``."""
+    return f"quarantine/{table}"
+
+
+def calendar_of(source: MarketSource) -> str:
+    """When the source's market trades, so that a closed day is no gap."""
+    return str(getattr(source, "calendar", "always"))
+
+
+def _ingest_bars(workspace: Workspace, start: pd.Timestamp, end: pd.Timestamp) -> _Ingested:
+    frame = workspace.source.bars(workspace.timeframe, workspace.symbols, start, end)
+    report = check_bars(frame, workspace.timeframe, listings=workspace.source.listings(), calendar=calendar_of(workspace.source))
+    workspace.lake.upsert(quarantine_table("bars"), report.quarantine.dropna(subset=["ts"]), start, end)
+    workspace.lake.upsert(workspace.bars_table, report.clean, start, end)
+    return _Ingested(len(report.clean), len(report.quarantine), report.rules)
+
+
+def _ingest_observations(
+    workspace: Workspace, table: str, start: pd.Timestamp, end: pd.Timestamp, *, of_day: dt.date | None = None
+) -> int:
+    """Stores the rows about [start, end); returns how many became known on the day, or in all."""
+    report = check_observations(table, workspace.source.observations(table, start, end))
+    workspace.lake.upsert(quarantine_table(table), report.quarantine.dropna(subset=["ts"]), start, end)
+    workspace.lake.upsert(f"observations/{table}", report.clean, start, end)
+    if of_day is None:
+        return len(report.clean)
+    available = report.clean["available_at"]
+    return int(((available > pd.Timestamp(of_day, tz="UTC")) & (available <= workspace.close(of_day))).sum())
+
+
+def _broken_rules(rules: pd.DataFrame) -> pd.DataFrame | None:
+    broken = rules[rules["failed"] > 0]
+    return broken if len(broken) else None
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in counts.items()) + " rows"

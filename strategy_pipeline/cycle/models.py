@@ -1,0 +1,103 @@
+"""Stages of the models group: training with a cutoff day, on data strictly before it.
+
+Each also fills history: the refits on the calendar grid that later backtests read are made here, once, so that
+a day's predictions only predict.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pandas as pd
+
+from strategy_pipeline.cycle import fits
+from strategy_pipeline.cycle.features import matrix
+from strategy_pipeline.cycle.report import StageReport
+from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
+
+
+def regime_model(workspace: Workspace, cutoff: dt.date) -> StageReport:
+    """A two-state model of volatility whose probabilities are filtered, never smoothed."""
+    return _train(workspace, "regime_model", cutoff)
+
+
+def volatility_models(workspace: Workspace, cutoff: dt.date) -> StageReport:
+    """HAR and GARCH volatility models, combined, against an EWMA baseline."""
+    return _train(workspace, "volatility_models", cutoff)
+
+
+def forecaster(workspace: Workspace, cutoff: dt.date) -> StageReport:
+    """Boosted trees and a small transformer for the next day's return, each against its baseline."""
+    return _train(workspace, "forecaster", cutoff)
+
+
+def _train(workspace: Workspace, stage: str, cutoff: dt.date) -> StageReport:
+    from strategy_pipeline.forecasting import fit_history, fit_kind
+
+    kind = fits.KINDS[stage]
+    day = cutoff - DAY
+    bars, features = workspace.bars(day), matrix(workspace, day)
+    model = fits.forecasters(workspace)[kind]
+    seed = fits.training_seed(workspace)
+    sizes = workspace.settings.sizes
+    history = fit_history(
+        bars, features, forecasters={kind: model}, refit_days=sizes.refit_days, first_fit_days=sizes.first_fit_days, seed=seed,
+        cache=fits.cache(workspace), extra_cutoffs=fits.extra_cutoffs(workspace, (stage,), day),
+    )  # fmt: skip
+    fit = fit_kind(kind, model, bars, features, cutoff=cutoff, seed=seed, cache=fits.cache(workspace))
+    metrics = {name: round(float(value), 6) for name, value in sorted(fit.metrics.items()) if value == value}
+    entry = {"stage": stage, "model": fit.model.model, "key": fit.key, "sha256": fit.content, "accepted": fit.accepted, "metrics": metrics}
+    return _registered(workspace, stage, cutoff, entry, fit.payload, len(history.fits))
+
+
+def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
+    """DQN, PPO and SAC, trained in the trading environment with costs; their actions become votes."""
+    from strategy_pipeline.agents import ALGORITHMS, agent_history
+    from strategy_pipeline.agents.history import fit_agent
+
+    day = cutoff - DAY
+    bars, features = workspace.bars(day), matrix(workspace, day)
+    sizes = workspace.settings.sizes
+    options: dict[str, Any] = {
+        "steps": sizes.agent_steps, "seed": fits.training_seed(workspace), "cache": fits.cache(workspace),
+        "costs": costs_of(workspace),
+    }  # fmt: skip
+    extra = fits.extra_cutoffs(workspace, ("rl_agents",), day)
+    history = agent_history(bars, features, refit_days=sizes.refit_days, first_fit_days=sizes.first_fit_days, extra_cutoffs=extra, **options)
+    reports = []
+    entries, payloads = {}, b""
+    for algorithm in ALGORITHMS:
+        fit = fit_agent(algorithm, bars, features, cutoff=cutoff, **options)
+        entries[algorithm] = {"key": fit.key, "sha256": fit.content, "metrics": {k: round(float(v), 6) for k, v in sorted(fit.metrics.items())}}
+        payloads += fit.payload
+        reports.append({"agent": algorithm, **entries[algorithm]["metrics"]})
+        workspace.documents.upsert(
+            "rl_experiences",
+            {"id": f"{algorithm}-{cutoff}", "agent": algorithm, "cutoff": cutoff.isoformat(), "steps": sizes.agent_steps, **entries[algorithm]},
+        )
+    entry = {"stage": "rl_agents", "model": "rl_agents", "accepted": True, "agents": entries, "metrics": {}}
+    done = _registered(workspace, "rl_agents", cutoff, entry, payloads, len(history.fits))
+    return StageReport(done.summary, done.facts, table=pd.DataFrame(reports), outputs=done.outputs)
+
+
+def _registered(workspace: Workspace, stage: str, cutoff: dt.date, entry: dict[str, Any], payload: bytes, refits: int) -> StageReport:
+    """Writes the entry, the documents and the MLflow copy of a training, in this order: the entry is what counts."""
+    fits.register(workspace, stage, cutoff, entry)
+    workspace.forget()
+    version = workspace.registry.log(
+        stage, cutoff=cutoff.isoformat(), payload=payload, metrics=entry["metrics"], accepted=entry["accepted"],
+        params={"seed": fits.training_seed(workspace), "timeframe": workspace.timeframe, "symbols": ",".join(workspace.symbols)},
+    )  # fmt: skip
+    workspace.documents.upsert(
+        "ml_models",
+        {"id": f"{stage}-{cutoff}", "model": stage, "cutoff": cutoff.isoformat(), "version": version.version, **entry},
+    )
+    workspace.documents.upsert(
+        "training_runs",
+        {"id": f"{stage}-{cutoff}", "model": stage, "cutoff": cutoff.isoformat(), "refits": refits, "metrics": entry["metrics"]},
+    )
+    facts: dict[str, Any] = {"cutoff": cutoff.isoformat(), "refits": refits, "accepted": str(entry["accepted"]), **entry["metrics"]}
+    verdict = "accepted" if entry["accepted"] else "not better than its baseline, which answers instead"
+    summary = f"cutoff {cutoff}, {refits} refits in history, {verdict}"
+    return StageReport(summary, facts, outputs={f"models/registered/{stage}/{cutoff}": entry.get("sha256") or str(sorted(entry["agents"]))})

@@ -1,0 +1,438 @@
+"""Stages of the strategies group: candidates, backtests, the tuned best, the evidence, and the book.
+
+A day's files lie under ``strategies/<what>/<day>…``. Daily returns are one float64 array
+``(n_strategies, n_days)`` in the order of the population file, as ``.npy``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from strategy_pipeline.book import Book
+from strategy_pipeline.cycle import predictions
+from strategy_pipeline.cycle.report import StageReport
+from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
+from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.rng import derive_seed
+from strategy_pipeline.selection import TrialsLedger, select
+from strategy_pipeline.strategies import Strategy, values_of
+
+if TYPE_CHECKING:
+    from strategy_pipeline.backtest import BacktestResult, Costs
+    from strategy_pipeline.selection import Evidence
+    from strategy_pipeline.store import Artifact
+
+SEARCH = "daily"  # one search goes on from day to day: every day's trials count against every later promotion
+GAP_DAYS = 5
+VALIDATION_SHARE = 0.4
+STRESS = 2.0  # costs times this, for the stressed Sharpe ratio
+_TRIALS = "strategies/trials"
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Which days a search may see, and which only its one look: half-open, UTC."""
+
+    start: pd.Timestamp
+    train_end: pd.Timestamp
+    validation_start: pd.Timestamp
+    end: pd.Timestamp
+
+
+def spans(workspace: Workspace, day: dt.date) -> Spans:
+    """Training expands, then a gap, then a trailing validation span of 40 % of the history."""
+    start, end = workspace.start(day), workspace.close(day)
+    validation = pd.Timedelta(days=int((end - start).days * VALIDATION_SHARE))
+    validation_start = end - validation
+    return Spans(start, validation_start - pd.Timedelta(days=GAP_DAYS), validation_start, end)
+
+
+# ---- the population ----------------------------------------------------------------------------------------------
+
+
+def strategy_population(workspace: Workspace, day: dt.date) -> StageReport:
+    """The day's candidates: newly generated ones, and everything the book follows."""
+    from strategy_pipeline.generation import generate
+
+    bars = workspace.bars(day)
+    series = predictions.named_series(workspace, day)
+    seed = derive_seed(workspace.settings.seed, "strategy_population", day) % 2**31
+    fresh = generate(workspace.settings.sizes.population, bars, seed=seed, series=tuple(sorted(series)))
+    members = {strategy.id: strategy for strategy in fresh}
+    held = {s.id: s for s in strategies_of(workspace, book_of(workspace, day - DAY).followed)}
+    frame = population_frame([*((s, "generated") for s in fresh), *((s, "book") for s in held.values() if s.id not in members)])
+    artifact = workspace.lake.write(population_path(day), frame)
+    store_strategies(workspace, fresh, "systematic", day)
+    families = frame["family"].value_counts()
+    facts = {"strategies": len(frame), "new": len(fresh), "from_book": len(held), **{f"family_{k}": int(v) for k, v in families.items()}}
+    summary = f"{len(fresh):,} new candidates of {families.size} families, {len(held)} followed from the book"
+    return StageReport(summary, facts, table=frame[["strategy_id", "family", "text"]].head(8), artifacts=(artifact,))
+
+
+def population_frame(members: list[tuple[Strategy, str]]) -> pd.DataFrame:
+    rows = [(s.id, s.family, origin, s.text, json.dumps(s.to_json(), sort_keys=True)) for s, origin in members]
+    return pd.DataFrame(rows, columns=["strategy_id", "family", "origin", "text", "json"]).astype("str")
+
+
+def population_path(day: dt.date) -> str:
+    return f"strategies/population/{day}.parquet"
+
+
+def population(workspace: Workspace, day: dt.date) -> list[Strategy]:
+    return [Strategy.from_json(json.loads(text)) for text in workspace.lake.read(population_path(day), columns=["json"])["json"]]
+
+
+def store_strategies(workspace: Workspace, found: list[Strategy], method: str, day: dt.date) -> None:
+    """Stores strategies as documents; one that is known keeps the day it was first seen."""
+    documents = []
+    for strategy in found:
+        known = workspace.documents.read("strategies", strategy.id, strategy.family)
+        first = known["first_day"] if known and known["first_day"] <= day.isoformat() else day.isoformat()
+        documents.append(
+            {"id": strategy.id, "family": strategy.family, "text": strategy.text, "json": strategy.to_json(), "method": method,
+             "timeframe": strategy.timeframe, "symbols": list(strategy.symbols), "first_day": first}
+        )  # fmt: skip
+    workspace.documents.upsert_many("strategies", documents)
+
+
+def strategies_of(workspace: Workspace, ids: tuple[str, ...] | list[str]) -> list[Strategy]:
+    """Strategies by id, from the store. StrategyError names one that is not there."""
+    from strategy_pipeline.store import EVERY_PARTITION, flatten
+
+    if not ids:
+        return []
+    pages = workspace.documents.query("strategies", EVERY_PARTITION, [("id", "in", sorted(set(ids)))], page_size=1000)
+    found = {document["id"]: Strategy.from_json(document["json"]) for document in flatten(pages)}
+    missing = [i for i in ids if i not in found]
+    if missing:
+        raise StrategyError(f"Expected the strategy {missing[0]} in the store, was absent; see `strategy-pipeline store strategies`")
+    return [found[i] for i in ids]
+
+
+# ---- backtests ---------------------------------------------------------------------------------------------------
+
+
+def backtests(workspace: Workspace, day: dt.date) -> StageReport:
+    """The whole population over the whole history, after costs; every strategy run is a trial in the ledger."""
+    members = population(workspace, day)
+    result = run(workspace, day, members)
+    origins = workspace.lake.read(population_path(day), columns=["strategy_id", "origin"])
+    artifacts = write_results(workspace, f"strategies/backtests/{day}", result, returns_of(workspace, day, members, result))
+    new = _count_trials(workspace, day, [str(i) for i, o in zip(origins["strategy_id"], origins["origin"], strict=True) if o == "generated"])
+    pooled = result.pooled
+    traded = result.metrics["trades"].groupby(level=0).sum()
+    document: dict[str, Any] = {
+        "id": f"population-{day}", "day": day.isoformat(), "strategies": len(result.strategy_ids), "failures": len(result.failures),
+        "trades": int(traded.sum()), "median_sharpe": _number(pooled["sharpe"].median()), "best_sharpe": _number(pooled["sharpe"].max()),
+        "files": {a.path: a.sha256 for a in artifacts},
+    }  # fmt: skip
+    workspace.documents.upsert("backtest_results", document)
+    facts = {
+        "strategies": len(result.strategy_ids), "failures": len(result.failures), "trades": int(traded.sum()), "new_trials": new,
+        "bars": workspace.bars(day).n_bars, "median_sharpe": _rounded(pooled["sharpe"].median()), "best_sharpe": _rounded(pooled["sharpe"].max()),
+    }  # fmt: skip
+    summary = f"{len(result.strategy_ids):,} strategies on {len(workspace.symbols)} symbols, {int(traded.sum()):,} trades, {len(result.failures)} failed"
+    best = pooled.sort_values("sharpe", ascending=False).head(8).reset_index()[["strategy_id", "sharpe", "total_return", "max_drawdown"]]
+    return StageReport(summary, facts, table=best, artifacts=tuple(artifacts))
+
+
+def run(workspace: Workspace, day: dt.date, members: list[Strategy], *, costs: Costs | None = None) -> BacktestResult:
+    """A backtest of strategies through the close of `day` with every named series known by then."""
+    from strategy_pipeline.backtest import backtest
+
+    return backtest(
+        members,
+        workspace.bars(day),
+        costs=costs or costs_of(workspace),
+        fill=workspace.settings.fill,
+        series=predictions.named_series(workspace, day),
+        workers=workspace.settings.workers,
+    )
+
+
+def returns_of(workspace: Workspace, day: dt.date, members: list[Strategy], result: BacktestResult) -> np.ndarray:
+    """Daily returns (n_strategies, n_days); NaN before the first day on which a strategy's models say anything.
+
+    A strategy driven by forecasts earns nothing before the first out-of-sample prediction: those days are no
+    evidence of anything, so they are not zeros.
+    """
+    returns = np.array(result.daily_returns)
+    first_day = predictions.first_known_days(workspace, day)
+    days = np.asarray(result.days, dtype="datetime64[D]")
+    by_id = {strategy.id: strategy for strategy in members}
+    for row, strategy_id in enumerate(result.strategy_ids):
+        needed = [first_day[v.name] for v in values_of(by_id[strategy_id]) if getattr(v, "name", None) in first_day]
+        if needed:
+            returns[row, days < max(needed)] = np.nan
+    return returns
+
+
+def write_results(workspace: Workspace, prefix: str, result: BacktestResult, returns: np.ndarray) -> list[Artifact]:
+    lake = workspace.lake
+    buffer = io.BytesIO()
+    np.save(buffer, returns)
+    return [
+        lake.write(f"{prefix}/metrics.parquet", result.metrics.reset_index()),
+        lake.write(f"{prefix}/pooled.parquet", result.pooled.reset_index()),
+        lake.write(f"{prefix}/days.parquet", pd.DataFrame({"ts": pd.to_datetime(np.asarray(result.days), utc=True)})),
+        lake.write(f"{prefix}/failures.parquet", pd.DataFrame(sorted(result.failures.items()), columns=["strategy_id", "reason"]).astype("str")),
+        lake.write_bytes(f"{prefix}/returns.npy", buffer.getvalue()),
+    ]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a backtest left in the lake: ids and returns row by row, days, metrics."""
+
+    ids: list[str]
+    returns: np.ndarray
+    days: np.ndarray
+    pooled: pd.DataFrame
+    metrics: pd.DataFrame
+
+
+def read_results(workspace: Workspace, prefix: str) -> Results:
+    lake = workspace.lake
+    pooled = lake.read(f"{prefix}/pooled.parquet")
+    days = lake.read(f"{prefix}/days.parquet")["ts"].dt.tz_convert(None).to_numpy(dtype="datetime64[D]")
+    returns = np.load(io.BytesIO(lake.read_bytes(f"{prefix}/returns.npy")))
+    return Results(list(pooled["strategy_id"]), returns, days, pooled, lake.read(f"{prefix}/metrics.parquet"))
+
+
+def _count_trials(workspace: Workspace, day: dt.date, ids: list[str], origin: str = "systematic") -> int:
+    """Enters a day's trials into the ledger (its rows of this day and origin are replaced); returns how many are new."""
+    ledger = ledger_of(workspace, day - DAY)
+    before = ledger.count(SEARCH)
+    ledger.record(SEARCH, ids, day=day, origin=origin)
+    frame = TrialsLedger().merge(ledger).to_frame()
+    today = frame[frame["day"] == pd.Timestamp(day, tz="UTC")]
+    workspace.lake.write(f"{_TRIALS}/{day}-{origin}.parquet", today)
+    return ledger.count(SEARCH) - before
+
+
+def ledger_of(workspace: Workspace, day: dt.date) -> TrialsLedger:
+    """The trials of every day up to and including `day`."""
+    ledger = TrialsLedger()
+    for path in workspace.lake.list(_TRIALS):
+        if dt.date.fromisoformat(path.rsplit("/", 1)[-1][:10]) <= day:
+            ledger = ledger.merge(TrialsLedger.from_frame(workspace.lake.read(path)))
+    return ledger
+
+
+# ---- tuning ------------------------------------------------------------------------------------------------------
+
+
+def optimization_results(workspace: Workspace, day: dt.date) -> StageReport:
+    """The best few of training, tuned on training folds only; each result is a new strategy and every trial counts."""
+    results = read_results(workspace, f"strategies/backtests/{day}")
+    cut = spans(workspace, day)
+    training = results.returns[:, results.days < np.datetime64(cut.train_end.date())]
+    order = _by_sharpe(training, results.ids)[: workspace.settings.sizes.optimize_strategies]
+    by_id = {strategy.id: strategy for strategy in population(workspace, day)}
+    return tune(workspace, day, [by_id[results.ids[i]] for i in order])
+
+
+def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy]) -> StageReport:
+    """Optuna on each strategy, on the training span of `day`; writes the tuned strategies and their backtest."""
+    from strategy_pipeline.optimization import optimize
+
+    bars = workspace.bars(day)
+    cut = spans(workspace, day)
+    series = predictions.named_series(workspace, day)
+    train = bars.between(None, cut.train_end)
+    train_series = {name: values[:, : train.n_bars] for name, values in series.items()}
+    rows, tuned, trials = [], {}, []
+    for strategy in chosen:
+        seed = derive_seed(workspace.settings.seed, "optimization_results", day, strategy.id) % 2**31
+        storage = workspace.folder / "optuna" / f"{day}-{strategy.id}.journal"
+        found = optimize(
+            strategy, train, trials=workspace.settings.sizes.optimize_trials, storage=storage, seed=seed,
+            costs=costs_of(workspace), fill=workspace.settings.fill, series=train_series, workers=workspace.settings.workers,
+        )  # fmt: skip
+        tuned[found.best.id] = found.best
+        trials += list(found.trials["strategy_id"].dropna())
+        rows.append(
+            {"strategy_id": strategy.id, "tuned_id": found.best.id, "family": strategy.family, "trials": len(found.trials),
+             "objective_before": _rounded(found.value_before), "objective_after": _rounded(found.value), "text": found.best.text}
+        )  # fmt: skip
+    frame = pd.DataFrame(
+        rows, columns=["strategy_id", "tuned_id", "family", "trials", "objective_before", "objective_after", "text"]
+    ).astype({"strategy_id": "str", "tuned_id": "str", "family": "str", "text": "str"})
+    known = {s.id for s in population(workspace, day)}
+    fresh = [s for s in tuned.values() if s.id not in known]
+    artifacts = [workspace.lake.write(f"strategies/optimized/{day}/tuned.parquet", frame)]
+    artifacts.append(workspace.lake.write(f"strategies/optimized/{day}/population.parquet", population_frame([(s, "optimized") for s in fresh])))
+    if fresh:
+        result = run(workspace, day, fresh)
+        artifacts += write_results(workspace, f"strategies/optimized/{day}", result, returns_of(workspace, day, fresh, result))
+    store_strategies(workspace, fresh, "optimized", day)
+    _count_trials(workspace, day, sorted(set(trials)), origin="optuna")
+    for row in rows:
+        workspace.documents.upsert("optimization_results", {"id": f"{row['strategy_id']}-{day}", "day": day.isoformat(), **row})
+    facts = {"tuned": len(rows), "trials": len(trials), "new_strategies": len(fresh)}
+    return StageReport(f"{len(rows)} strategies tuned in {len(trials)} trials, {len(fresh)} new", facts, table=frame, artifacts=tuple(artifacts))
+
+
+# ---- evidence ----------------------------------------------------------------------------------------------------
+
+
+def everything_run(workspace: Workspace, day: dt.date) -> tuple[Results, dict[str, str]]:
+    """Population and tuned strategies of a day as one: results, and the JSON text of each strategy."""
+    results = read_results(workspace, f"strategies/backtests/{day}")
+    members = workspace.lake.read(population_path(day))
+    texts = dict(zip(members["strategy_id"], members["json"], strict=True))
+    tuned = workspace.lake.read(f"strategies/optimized/{day}/population.parquet")
+    if len(tuned):
+        more = read_results(workspace, f"strategies/optimized/{day}")
+        texts |= dict(zip(tuned["strategy_id"], tuned["json"], strict=True))
+        results = Results(
+            results.ids + more.ids,
+            np.concatenate([results.returns, more.returns]),
+            results.days,
+            pd.concat([results.pooled, more.pooled], ignore_index=True),
+            pd.concat([results.metrics, more.metrics], ignore_index=True),
+        )
+    return results, texts
+
+
+def evidence(workspace: Workspace, day: dt.date) -> StageReport:
+    """The few best of training get one look at untouched validation; the verdict says what each lacks."""
+    results, texts = everything_run(workspace, day)
+    cut = spans(workspace, day)
+    train = results.returns[:, results.days < np.datetime64(cut.train_end.date())].T
+    held_out = results.returns[:, results.days >= np.datetime64(cut.validation_start.date())].T
+    n_trials = max(ledger_of(workspace, day).count(SEARCH), len(results.ids))
+    seed = derive_seed(workspace.settings.seed, "evidence", day) % 2**31
+    options: dict[str, Any] = {"ids": results.ids, "n_trials": n_trials, "full": results.returns.T, "seed": seed}
+    gate = replace(_gate(), resamples=workspace.settings.sizes.bootstrap)
+    looked_at = [item.strategy_id for item in select(train, held_out, gate=gate, **options).evidence]
+    robustness, stressed = _robustness(workspace, day, [Strategy.from_json(json.loads(texts[i])) for i in looked_at], seed)
+    selection = select(train, held_out, gate=gate, robustness=robustness, stressed_sharpe=stressed, **options)
+    frame = selection.to_frame()
+    artifacts = (
+        workspace.lake.write(f"strategies/evidence/{day}/evidence.parquet", frame),
+        workspace.lake.write(f"strategies/evidence/{day}/screening.parquet", selection.screening),
+    )
+    facts = {
+        "trials": selection.n_trials, "effective_trials": selection.effective_trials, "pbo": _rounded(selection.pbo),
+        "looked_at": len(frame), "promoted": len(selection.promoted), "watchlist": len(selection.watchlist),
+        "train_end": str(cut.train_end.date()), "validation_start": str(cut.validation_start.date()),
+    }  # fmt: skip
+    table = frame[["strategy_id", "train_sharpe", "sharpe", "stepm_p_value", "t_statistic", "dsr", "verdict", "reasons"]]
+    return StageReport(selection.summary, facts, table=table, artifacts=artifacts)
+
+
+def _gate() -> Any:
+    from strategy_pipeline.selection import Gate
+
+    return Gate()
+
+
+def _robustness(workspace: Workspace, day: dt.date, members: list[Strategy], seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Monte Carlo score, and Sharpe ratio under doubled costs, of each strategy that was looked at; on training days only.
+
+    Training only: validation has one test, and these are not it.
+    """
+    from strategy_pipeline.backtest import monte_carlo
+
+    if not members:
+        return {}, {}
+    scored = monte_carlo(run(workspace, day, members), [s.id for s in members], n=workspace.settings.sizes.monte_carlo, seed=seed)
+    stress = replace(costs_of(workspace), fee_bps=workspace.settings.fee_bps * STRESS, slippage_bps=workspace.settings.slippage_bps * STRESS)
+    cut = spans(workspace, day)
+    worse = run(workspace, day, members, costs=stress).summary(cut.start, cut.train_end)["sharpe"]
+    return {s.id: float(scored.scores[s.id]) for s in members}, {s.id: float(worse[s.id]) for s in members}
+
+
+# ---- the book ----------------------------------------------------------------------------------------------------
+
+
+def book_of(workspace: Workspace, day: dt.date) -> Book:
+    """The book after `day`; empty before its first."""
+    path = f"book/{day}/book.parquet"
+    return Book.from_frame(workspace.lake.read(path)) if workspace.lake.exists(path) else Book()
+
+
+def performance_review(workspace: Workspace, day: dt.date) -> StageReport:
+    """How every strategy that the book follows did on the day, and since it entered its state."""
+    book = book_of(workspace, day - DAY)
+    results = read_results(workspace, f"strategies/backtests/{day}")
+    row_of = {strategy_id: row for row, strategy_id in enumerate(results.ids)}
+    rows = []
+    for entry in book.entries.values():
+        if entry.strategy_id not in row_of:
+            continue
+        returns = results.returns[row_of[entry.strategy_id]]
+        since = returns[results.days > np.datetime64(entry.since)]
+        today = returns[results.days == np.datetime64(day)]
+        rows.append(
+            {"strategy_id": entry.strategy_id, "state": entry.state, "since": entry.since.isoformat(),
+             "return_day": float(today[0]) if len(today) else np.nan, "return_since": float(np.nanprod(1 + since) - 1) if len(since) else 0.0,
+             "days": len(since)}
+        )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["strategy_id", "state", "since", "return_day", "return_since", "days"])
+    frame = frame.astype({"strategy_id": "str", "state": "str", "since": "str", "return_day": "float64", "return_since": "float64", "days": "int64"})
+    artifact = workspace.lake.write(f"book/{day}/review.parquet", frame)
+    mean = frame["return_day"].mean()
+    summary = f"{len(frame)} strategies followed" + (f", mean return {mean:+.2%}" if len(frame) and np.isfinite(mean) else "")
+    return StageReport(summary, {"followed": len(frame)}, table=frame, artifacts=(artifact,))
+
+
+def strategy_book(workspace: Workspace, day: dt.date) -> StageReport:
+    """Who is promoted, activated, put on probation, retired or watched today, and why."""
+    from strategy_pipeline.book import BookRules
+
+    before = book_of(workspace, day - DAY)
+    results, _ = everything_run(workspace, day)
+    row_of = {strategy_id: row for row, strategy_id in enumerate(results.ids)}
+    paper = {i: results.returns[row_of[i]] for i in before.followed if i in row_of}
+    looks = judged(workspace, day)
+    paper |= {item.strategy_id: results.returns[row_of[item.strategy_id]] for item in looks if item.strategy_id in row_of}
+    after, transitions = before.advance(
+        day,
+        evidence=looks,
+        paper_returns=pd.DataFrame(paper, index=pd.DatetimeIndex(results.days)),
+        rules=BookRules(max_correlation=workspace.settings.max_correlation),
+        seed=derive_seed(workspace.settings.seed, "strategy_book") % 2**31,
+    )
+    artifacts = (
+        workspace.lake.write(f"book/{day}/book.parquet", after.to_frame()),
+        workspace.lake.write(f"book/{day}/transitions.parquet", transitions),
+    )
+    counts = {state: len(after.ids(state)) for state in ("validated", "incubating", "active", "probation", "watchlist", "retired")}
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing in the book"
+    return StageReport(f"{summary}; {len(transitions)} moved", dict(counts), table=transitions, artifacts=artifacts)
+
+
+def judged(workspace: Workspace, day: dt.date) -> list[Evidence]:
+    """The evidence of a day, as it was decided."""
+    from strategy_pipeline.selection import Evidence
+
+    frame = workspace.lake.read(f"strategies/evidence/{day}/evidence.parquet")
+    rows = frame.to_dict(orient="records")
+    return [Evidence(**{**row, "reasons": tuple(str(row["reasons"]).split("; ")) if row["reasons"] else ()}) for row in rows]
+
+
+def _by_sharpe(returns: np.ndarray, ids: list[str]) -> list[int]:
+    """Row numbers by Sharpe ratio, best first; ties by id, undefined last."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, deviation = np.nanmean(returns, axis=1), np.nanstd(returns, axis=1, ddof=1)
+        ratio = np.where(deviation > 0, mean / deviation, -np.inf)
+    return sorted(range(len(ids)), key=lambda i: (-round(float(ratio[i]), 9), ids[i]))
+
+
+def _number(value: Any) -> float | None:
+    """A finite float, or None: documents hold no NaN."""
+    value = float(value)
+    return value if np.isfinite(value) else None
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,111 @@
+"""`Orchestrator`: the async façade a service embeds.
+
+What belongs here: the few calls that other people's code makes, each answered from what the stages of the
+cycle wrote, running the missing ones first. What does not: maths, Dagster. Work runs in a worker thread, so
+the caller's event loop stays free; calls on one orchestrator run one at a time, because they share a home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from strategy_pipeline.clock import system_now
+from strategy_pipeline.config import Settings
+from strategy_pipeline.cycle import Workspace, embedding, run_missing
+from strategy_pipeline.signals import Signal
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PerformanceReport:
+    """What came of the last days.
+
+    html
+        Path of the day's self-contained report.
+    summary
+        Counts and figures by name.
+    strategies, transitions
+        How each strategy of the book did, and what changed state and why, as frames.
+    """
+
+    day: dt.date
+    days: int
+    html: str
+    summary: dict[str, Any]
+    strategies: pd.DataFrame
+    transitions: pd.DataFrame
+
+
+class Orchestrator:
+    """The pipeline as an object.
+
+    >>> orchestrator = Orchestrator(Settings(source="files", data="DIR", symbols=["BTC/USDT", "ETH/USDT"]))  # doctest: +SKIP
+    >>> ids = await orchestrator.generate_new_strategies(count=1000, strategy_types=["momentum"])  # doctest: +SKIP
+
+    Parameters
+    ----------
+    settings
+        What to work on; None reads variables, `.env` and TOML.
+    now
+        Gives the present moment (UTC); the day worked on is the newest that is over and has data.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, now: Callable[[], pd.Timestamp] = system_now) -> None:
+        self.settings = settings or Settings()
+        self.workspace = Workspace(self.settings)
+        self._now = now
+        self._one_at_a_time = asyncio.Lock()
+
+    async def generate_new_strategies(
+        self,
+        count: int = 1000,
+        strategy_types: Sequence[str] | None = None,
+        *,
+        methods: Sequence[str] | None = None,
+        seed: int | None = None,
+    ) -> list[str]:
+        """Generates `count` distinct strategies of the families named and stores them; returns their ids.
+
+        Families whose data the market lacks raise a StrategyError that says what is missing. The same seed
+        (default: the settings') on the same day gives the same ids.
+        """
+        return await self._in_thread(lambda day: embedding.generate(self.workspace, day, count, strategy_types, methods, seed))
+
+    async def get_trading_signals(self, symbols: Sequence[str] | None = None) -> list[Signal]:
+        """Signals as of the last closed bar for the symbols asked, or all; missing stages of the day run first.
+
+        An asked quote other than the configured one (``BTC/USDC`` on a USDT universe) is answered by its
+        base, with the asked symbol, `priced_on` and a warning. UnknownSymbolError names what is not held.
+        """
+        return await self._in_thread(lambda day: embedding.signals(self.workspace, day, symbols))
+
+    async def optimize_strategies(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """Tunes the active strategies (or those named) on the training span; one row a strategy, best found.
+
+        A re-optimised strategy is a new id and a new trial: it enters the next day as a candidate.
+        """
+        return await self._in_thread(lambda day: embedding.optimize(self.workspace, day, ids))
+
+    async def get_performance_report(self, days: int = 30) -> PerformanceReport:
+        """What the strategies of the book did over the last `days` days, with the day's HTML report."""
+        return await self._in_thread(lambda day: PerformanceReport(**embedding.performance(self.workspace, day, days)))
+
+    async def run_stage(self, name: str, day: dt.date | None = None) -> None:
+        """Runs whatever the stage called `name` needs and that is missing, then the stage."""
+        await self._in_thread(lambda newest: run_missing(self.workspace, name, day or newest))
+
+    async def _in_thread(self, work: Callable[[dt.date], T]) -> T:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(lambda: work(self.workspace.last_day(now=self._now())))
+
+
+def as_dict(signal: Signal) -> dict[str, Any]:
+    """A signal as plain values, for JSON."""
+    return {key: value.isoformat() if isinstance(value, (dt.datetime, pd.Timestamp)) else value for key, value in asdict(signal).items()}
