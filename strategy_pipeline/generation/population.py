@@ -78,7 +78,8 @@ def generate(
     found = list(islice(_distinct([method(name).stream(request) for name in chosen]), count))
     if len(found) < count:
         raise StrategyError(
-            f"Expected {count:,} distinct strategies, was {len(found):,}: {', '.join(usable)} hold no more; ask for fewer, or for more families."
+            f"Expected {count:,} distinct strategies, was {len(found):,}: {', '.join(usable)} hold no more; "
+            "ask for fewer, or for more families."
         )
     return found
 

@@ -12,9 +12,10 @@ from strategy_pipeline.strategies.traverse import map_series, map_values
 from strategy_pipeline.strategies.writing import condition_text, value_text
 
 
-@lru_cache(1 << 15)
-def without_own_timeframe(condition: Condition, timeframe: str) -> Condition:
-    """`condition`, canonical, with suffixes equal to `timeframe` taken off wherever it is the surrounding one."""
+@lru_cache(1 << 16)
+def settled(condition: Condition, timeframe: str) -> Condition:
+    """`condition` in canonical form, suffixes equal to `timeframe` taken off wherever it is the surrounding one."""
+    condition = canonical_condition(condition)
     if f"@{timeframe}" not in condition_text(condition):
         return condition
     return canonical_condition(map_values(condition, lambda value: _off(value, timeframe)))

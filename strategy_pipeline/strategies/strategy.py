@@ -13,11 +13,11 @@ from typing import Any, Literal
 from strategy_pipeline.config import TIMEFRAMES
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators.expressions import Number, Value
-from strategy_pipeline.strategies.canonical import canonical_condition, canonical_value, finite
+from strategy_pipeline.strategies.canonical import canonical_value, finite
 from strategy_pipeline.strategies.conditions import Condition
 from strategy_pipeline.strategies.documents import canonical_json, read_strategy, strategy_document
 from strategy_pipeline.strategies.naming import SYMBOL, near
-from strategy_pipeline.strategies.own_timeframe import value_without_own_timeframe, without_own_timeframe
+from strategy_pipeline.strategies.own_timeframe import settled, value_without_own_timeframe
 from strategy_pipeline.strategies.writing import strategy_text
 
 FAMILIES = (
@@ -101,7 +101,7 @@ class Strategy:
                 condition = getattr(self, name)
                 if condition is not None:
                     entered = name.startswith("enter") or getattr(self, f"enter_{side}") is not None
-                    own = without_own_timeframe(canonical_condition(condition), self.timeframe)
+                    own = settled(condition, self.timeframe)
                     settle(self, name, own if entered else None)
         for name in ("stop", "take", "trail"):
             if getattr(self, name) is not None:

@@ -10,12 +10,12 @@ from functools import lru_cache
 
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators.expressions import Series, Value
-from strategy_pipeline.strategies.conditions import Compare
+from strategy_pipeline.strategies.conditions import Compare, Condition
 from strategy_pipeline.strategies.kinds import comparison_problem, kind_of
 from strategy_pipeline.strategies.naming import PRICE_FIELDS, near
-from strategy_pipeline.strategies.needs import conditions_of
+from strategy_pipeline.strategies.needs import rules
 from strategy_pipeline.strategies.strategy import Strategy
-from strategy_pipeline.strategies.traverse import series_of
+from strategy_pipeline.strategies.traverse import comparisons, series_of
 from strategy_pipeline.strategies.vocabulary import entry, problems_of_series, words
 from strategy_pipeline.strategies.writing import value_text
 
@@ -39,11 +39,16 @@ def problems(strategy: Strategy, known_series: Iterable[str] | None = ()) -> lis
     known = None if known_series is None else frozenset(known_series)
     one_symbol = len(strategy.symbols) == 1 and strategy.symbols != ("*",)
     found: dict[str, None] = {}
-    for comparison in conditions_of(strategy):
-        found.update(dict.fromkeys(_comparison_problems(comparison, strategy.timeframe, one_symbol, known)))
+    for rule in rules(strategy).values():
+        found.update(dict.fromkeys(_rule_problems(rule, strategy.timeframe, one_symbol, known)))
     if strategy.size.series is not None:
         found.update(dict.fromkeys(_size_problems(strategy.size.series, strategy.timeframe, known)))
     return list(found)
+
+
+@lru_cache(1 << 15)
+def _rule_problems(rule: Condition, timeframe: str, one_symbol: bool, known: frozenset[str] | None) -> tuple[str, ...]:
+    return tuple(problem for comparison in comparisons(rule) for problem in _comparison_problems(comparison, timeframe, one_symbol, known))
 
 
 @lru_cache(1 << 15)

@@ -53,7 +53,8 @@ VOLATILITY = (
         "choppiness({window}) > {choppy} and zscore(close, {length}) < -{width}",
         "choppiness({window}) > {choppy} and zscore(close, {length}) > {width}",
         "zscore(close, {length}) > 0", "zscore(close, {length}) < 0",
-        (choices("window", 14, 24, 48), levels("choppy", 44, 60, 4), lengths("length", 12, 96, 12), levels("width", 1, 2.5, 0.25)), filtered=False,
+        (choices("window", 14, 24, 48), levels("choppy", 44, 60, 4), lengths("length", 12, 96, 12), levels("width", 1, 2.5, 0.25)),
+        filtered=False,
     ),
 )  # fmt: skip
 
@@ -98,7 +99,8 @@ VOLUME = (
     ),
     Template(
         "taker_flow", "volume",
-        "sma(taker_buy_volume, {length}) / sma(volume, {length}) > {bought}", "sma(taker_buy_volume, {length}) / sma(volume, {length}) < {sold}",
+        "sma(taker_buy_volume, {length}) / sma(volume, {length}) > {bought}",
+        "sma(taker_buy_volume, {length}) / sma(volume, {length}) < {sold}",
         "sma(taker_buy_volume, {length}) / sma(volume, {length}) < 0.5", "sma(taker_buy_volume, {length}) / sma(volume, {length}) > 0.5",
         (lengths("length", 3, 96), levels("bought", 0.505, 0.55, 0.005)), {"sold": lambda v: round(1 - v["bought"], 10)},
         needs=("taker_buy_volume",),
@@ -122,15 +124,16 @@ CROSS_ASSET = (
     ),
     Template(
         "reference_leads", "cross_asset",
-        "simple_return(close@<reference>, {length}) > {threshold} and simple_return(close, {length}) < simple_return(close@<reference>, {length})",
-        "simple_return(close@<reference>, {length}) < -{threshold} and simple_return(close, {length}) > simple_return(close@<reference>, {length})",
-        slots=(choices("length", 1, 2, 3, 4, 6, 8, 12, 24), choices("threshold", 0.003, 0.005, 0.01, 0.015, 0.02, 0.03)), needs=("symbols",),
+        "roc(close@<reference>, {length}) > {threshold} and roc(close, {length}) < roc(close@<reference>, {length})",
+        "roc(close@<reference>, {length}) < -{threshold} and roc(close, {length}) > roc(close@<reference>, {length})",
+        slots=(choices("length", 1, 2, 3, 4, 6, 8, 12, 24), choices("threshold", 0.3, 0.5, 1, 1.5, 2, 3)), needs=("symbols",),
     ),
     Template(
         "reference_trend", "cross_asset",
         "ema(close@<reference>, {fast}) > ema(close@<reference>, {slow}) and close > ema(close, {slow})",
         "ema(close@<reference>, {fast}) < ema(close@<reference>, {slow}) and close < ema(close, {slow})",
-        "ema(close@<reference>, {fast}) < ema(close@<reference>, {slow})", "ema(close@<reference>, {fast}) > ema(close@<reference>, {slow})",
+        "ema(close@<reference>, {fast}) < ema(close@<reference>, {slow})",
+        "ema(close@<reference>, {fast}) > ema(close@<reference>, {slow})",
         (lengths("fast", 6, 60), RATIO), {"slow": slow}, needs=("symbols",),
     ),
     Template(

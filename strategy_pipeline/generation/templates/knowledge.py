@@ -31,7 +31,8 @@ SENTIMENT = (
         "news_against_price", "sentiment",
         "<score> > {clear} and zscore(close, {length}) < -{width}", "<score> < -{clear} and zscore(close, {length}) > {width}",
         "zscore(close, {length}) > 0", "zscore(close, {length}) < 0",
-        (levels("clear", 0.05, 0.4, 0.05), lengths("length", 12, 96, 12), levels("width", 0.5, 2, 0.5)), needs=("sentiment score",), filtered=False,
+        (levels("clear", 0.05, 0.4, 0.05), lengths("length", 12, 96, 12), levels("width", 0.5, 2, 0.5)), needs=("sentiment score",),
+        filtered=False,
     ),
     Template(
         "unusual_attention", "sentiment",
@@ -43,12 +44,14 @@ SENTIMENT = (
 MACRO = (
     Template(
         "with_the_series", "macro",
-        "zscore(<macro>, {length}) > {width}", "zscore(<macro>, {length}) < -{width}", "zscore(<macro>, {length}) < 0", "zscore(<macro>, {length}) > 0",
+        "zscore(<macro>, {length}) > {width}", "zscore(<macro>, {length}) < -{width}", "zscore(<macro>, {length}) < 0",
+        "zscore(<macro>, {length}) > 0",
         (lengths("length", 48, 500, 12), levels("width", 0.25, 2, 0.25)), needs=("macro.",),
     ),
     Template(
         "against_the_series", "macro",
-        "zscore(<macro>, {length}) < -{width}", "zscore(<macro>, {length}) > {width}", "zscore(<macro>, {length}) > 0", "zscore(<macro>, {length}) < 0",
+        "zscore(<macro>, {length}) < -{width}", "zscore(<macro>, {length}) > {width}", "zscore(<macro>, {length}) > 0",
+        "zscore(<macro>, {length}) < 0",
         (lengths("length", 48, 500, 12), levels("width", 0.25, 2, 0.25)), needs=("macro.",),
     ),
     Template(
@@ -75,12 +78,14 @@ ML = (
     ),
     Template(
         "unusual_forecast", "ml",
-        "zscore(<return>, {length}) > {width}", "zscore(<return>, {length}) < -{width}", "zscore(<return>, {length}) < 0", "zscore(<return>, {length}) > 0",
+        "zscore(<return>, {length}) > {width}", "zscore(<return>, {length}) < -{width}", "zscore(<return>, {length}) < 0",
+        "zscore(<return>, {length}) > 0",
         (lengths("length", 48, 336, 10), levels("width", 0.5, 2.5, 0.25)), needs=("forecast.return_",),
     ),
     Template(
         "smoothed_forecast", "ml",
-        "ema(<return>, {length}) > {threshold}", "ema(<return>, {length}) < -{threshold}", "ema(<return>, {length}) < 0", "ema(<return>, {length}) > 0",
+        "ema(<return>, {length}) > {threshold}", "ema(<return>, {length}) < -{threshold}", "ema(<return>, {length}) < 0",
+        "ema(<return>, {length}) > 0",
         (lengths("length", 3, 48, 10), choices("threshold", 0, 0.001, 0.002, 0.004, 0.008)), needs=("forecast.return_",),
     ),
     Template(
@@ -95,7 +100,8 @@ ML = (
     ),
     Template(
         "forecast_with_trend", "ml",
-        "<return> > {threshold} and ema(close, {fast}) > ema(close, {slow})", "<return> < -{threshold} and ema(close, {fast}) < ema(close, {slow})",
+        "<return> > {threshold} and ema(close, {fast}) > ema(close, {slow})",
+        "<return> < -{threshold} and ema(close, {fast}) < ema(close, {slow})",
         "<return> < 0", "<return> > 0",
         (choices("threshold", 0, 0.001, 0.002, 0.004, 0.008), lengths("fast", 6, 48, 10), RATIO), {"slow": slow},
         needs=("forecast.return_",), filtered=False,
@@ -105,7 +111,8 @@ ML = (
         "<volatility> < sma(<volatility>, {length}) and ema(close, {fast}) > ema(close, {slow})",
         "<volatility> < sma(<volatility>, {length}) and ema(close, {fast}) < ema(close, {slow})",
         "ema(close, {fast}) < ema(close, {slow})", "ema(close, {fast}) > ema(close, {slow})",
-        (choices("length", 48, 96, 168, 336), lengths("fast", 6, 48, 10), RATIO), {"slow": slow}, needs=("forecast.volatility_",), filtered=False,
+        (choices("length", 48, 96, 168, 336), lengths("fast", 6, 48, 10), RATIO), {"slow": slow}, needs=("forecast.volatility_",),
+        filtered=False,
     ),
     Template(
         "trend_in_calm", "ml",
@@ -117,7 +124,8 @@ ML = (
         "reversal_in_turbulence", "ml",
         "<turbulent> > {sure} and zscore(close, {length}) < -{width}", "<turbulent> > {sure} and zscore(close, {length}) > {width}",
         "zscore(close, {length}) > 0", "zscore(close, {length}) < 0",
-        (levels("sure", 0.5, 0.9, 0.1), lengths("length", 12, 120, 10), levels("width", 1, 2.5, 0.25)), needs=("regime.turbulent",), filtered=False,
+        (levels("sure", 0.5, 0.9, 0.1), lengths("length", 12, 120, 10), levels("width", 1, 2.5, 0.25)), needs=("regime.turbulent",),
+        filtered=False,
     ),
 )  # fmt: skip
 
@@ -145,7 +153,8 @@ ENSEMBLE = (
     Template(
         "price_vote", "ensemble",
         f"{_VOTES} > {{quorum}}", f"{_VOTES} < -{{quorum}}", f"{_VOTES} < 0", f"{_VOTES} > 0",
-        (lengths("fast", 6, 48, 10), RATIO, lengths("length", 12, 200, 10), choices("rsi", 14, 24, 48), choices("quorum", 0.5, 2.5)), {"slow": slow},
+        (lengths("fast", 6, 48, 10), RATIO, lengths("length", 12, 200, 10), choices("rsi", 14, 24, 48), choices("quorum", 0.5, 2.5)),
+        {"slow": slow},
     ),
     Template(
         "trend_or_reversal", "ensemble",

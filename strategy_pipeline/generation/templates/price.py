@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from strategy_pipeline.generation.template import Template, choices, lengths, levels
 
 RATIO = choices("ratio", 2, 3, 4, 5, 8)
 
 
-def slow(values: object) -> float:
+_MACD = "macd(close, {fast}, {slow}, {signal})"
+
+
+def slow(values: Mapping[str, float]) -> float:
     """The slow length: the fast one times its ratio."""
-    return round(values["fast"] * values["ratio"])  # type: ignore[index]
+    return round(values["fast"] * values["ratio"])
 
 
 MOMENTUM = (
@@ -40,9 +45,8 @@ MOMENTUM = (
     ),
     Template(
         "macd_cross", "momentum",
-        "macd(close, {fast}, {slow}, {signal}).macd > macd(close, {fast}, {slow}, {signal}).signal and macd(close, {fast}, {slow}, {signal}).macd > 0",
-        "macd(close, {fast}, {slow}, {signal}).macd < macd(close, {fast}, {slow}, {signal}).signal and macd(close, {fast}, {slow}, {signal}).macd < 0",
-        "macd(close, {fast}, {slow}, {signal}).macd < 0", "macd(close, {fast}, {slow}, {signal}).macd > 0",
+        f"{_MACD}.macd > {_MACD}.signal and {_MACD}.macd > 0", f"{_MACD}.macd < {_MACD}.signal and {_MACD}.macd < 0",
+        f"{_MACD}.macd < 0", f"{_MACD}.macd > 0",
         (lengths("fast", 8, 48, 12), choices("ratio", 2, 3, 4), choices("signal", 5, 9, 14, 20)), {"slow": slow},
     ),
     Template(
@@ -113,7 +117,8 @@ MEAN_REVERSION = (
     ),
     Template(
         "dip_in_trend", "mean_reversion",
-        "zscore(close, {length}) < -{width} and close > ema(close, {slow})", "zscore(close, {length}) > {width} and close < ema(close, {slow})",
+        "zscore(close, {length}) < -{width} and close > ema(close, {slow})",
+        "zscore(close, {length}) > {width} and close < ema(close, {slow})",
         "zscore(close, {length}) > 0", "zscore(close, {length}) < 0",
         (lengths("length", 6, 60, 12), levels("width", 1, 2.5, 0.25), choices("slow", 100, 150, 200)),
     ),
@@ -172,8 +177,10 @@ BREAKOUT = (
 TREND = (
     Template(
         "crossover", "trend",
-        "crosses_above(<average>(close, {fast}), <average>(close, {slow}))", "crosses_below(<average>(close, {fast}), <average>(close, {slow}))",
-        "crosses_below(<average>(close, {fast}), <average>(close, {slow}))", "crosses_above(<average>(close, {fast}), <average>(close, {slow}))",
+        "crosses_above(<average>(close, {fast}), <average>(close, {slow}))",
+        "crosses_below(<average>(close, {fast}), <average>(close, {slow}))",
+        "crosses_below(<average>(close, {fast}), <average>(close, {slow}))",
+        "crosses_above(<average>(close, {fast}), <average>(close, {slow}))",
         (lengths("fast", 5, 60), RATIO), {"slow": slow}, {"average": ("ema", "sma", "wma", "hma")},
     ),
     Template(
