@@ -24,6 +24,11 @@ _SHUT = (
 )  # fmt: skip
 
 
+def calendar_of(source: Any) -> str:
+    """The calendar a source names in its ``calendar`` attribute; "always" when it names none."""
+    return str(getattr(source, "calendar", "always"))
+
+
 def is_open(opens: Any, timeframe: str, calendar: str = "always") -> np.ndarray:
     """Whether a market that keeps `calendar` trades at some moment of each bar.
 

@@ -34,7 +34,7 @@ def run_expectations(frame: pd.DataFrame, name: str, rules: dict[str, Any]) -> l
     suite = gx.ExpectationSuite(name=name, expectations=list(rules.values()))
     outcome = batch.validate(suite, result_format="SUMMARY")
     # Great Expectations answers in an order of its own.
-    by_rule = {result.expectation_config.meta["rule"]: _row(result, len(frame)) for result in outcome.results}
+    by_rule = {row["rule"]: row for row in (_row(result, len(frame)) for result in outcome.results)}
     return [by_rule[rule] for rule in rules]
 
 

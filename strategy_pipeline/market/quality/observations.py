@@ -41,12 +41,12 @@ def check_observations(table: str, frame: pd.DataFrame) -> QualityReport:
         raise MissingColumnError(f"Expected the {table} table to have {', '.join(columns)}, was without {', '.join(absent)}; add them")
     rows = frame.reset_index(drop=True).copy()
     for name in ("ts", "available_at"):
-        rows[name] = pd.to_datetime(rows[name], utc=True, errors="coerce").astype(TIME)
+        rows[name] = pd.to_datetime(rows[name], utc=True, errors="coerce").astype(pd.api.types.pandas_dtype(TIME))
     rule = np.full(len(rows), "", dtype=object)
     reason = np.full(len(rows), "", dtype=object)
     outcomes: list[tuple[Any, ...]] = []
     for name, (broken, words) in _rules(table, rows).items():
-        hit = np.flatnonzero(broken & (rule == ""))
+        hit = np.flatnonzero(broken & (rule == "")).tolist()
         outcomes.append(
             (name, "error", int((rule == "").sum()), len(hit), f"{rows['ts'].iloc[hit[0]]}: {words(hit[0])}" if len(hit) else "")
         )

@@ -7,6 +7,7 @@ rows that break it and a function from row position to the reason in words.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from strategy_pipeline.market import timeframes as tf
 from strategy_pipeline.market.bars import FIELDS, PRICES, REQUIRED
 
-Broken = tuple[np.ndarray, Callable[[int], str]]
+Broken = tuple[Any, Callable[[int], str]]  # a boolean array of shape (rows,), and the words
 
 
 def times_of(frame: pd.DataFrame) -> np.ndarray:

@@ -175,9 +175,12 @@ def _other(path: Path, inventory: Inventory) -> None:
         inventory.skipped.append(path.name)
         return
     if named.table:
-        layout = {"trades": "binance_trades", "aggTrades": "binance_aggtrades", "fundingRate": "binance_funding",
-                  "metrics": "binance_metrics", "bookTicker": "binance_bbo", "funding_rate": "freqtrade_funding"}[named.table]  # fmt: skip
-        inventory.tables.append(TableHolding(path, layout))
+        known = {"trades": "binance_trades", "aggTrades": "binance_aggtrades", "fundingRate": "binance_funding",
+                  "metrics": "binance_metrics", "bookTicker": "binance_bbo", "funding_rate": "freqtrade_funding"}  # fmt: skip
+        inventory.tables.append(TableHolding(path, known[named.table]))
+        return
+    if named.symbol and named.timeframe:
+        _named_bars(path, inventory)
         return
     if path.name.endswith((".csv", ".zip", ".csv.gz")):
         columns, _ = bar_layouts.header_of(path, bar_layouts.read_text(path))

@@ -16,7 +16,7 @@ from strategy_pipeline.config import Settings
 from strategy_pipeline.errors import NoDataError, SettingsError
 from strategy_pipeline.market import timeframes as tf
 from strategy_pipeline.market.bars import FIELDS, Bars
-from strategy_pipeline.market.observations import as_table, empty_table
+from strategy_pipeline.market.observations import as_table
 from strategy_pipeline.market.sources.files import bar_layouts
 from strategy_pipeline.market.sources.files.choice import Choice, choice_notes, choose, servable
 from strategy_pipeline.market.sources.files.inventory import BarHolding, Inventory, take_inventory
@@ -78,14 +78,15 @@ class FilesSource:
         for choice in choices:
             key = (choice.venue, choice.stored)
             newest[key] = max(newest.get(key, spans[choice.symbol][1]), spans[choice.symbol][1])
-        listed, delisted = [], []
+        listed: list[Any] = []
+        delisted: list[Any] = []
         for choice in choices:
             first, last = spans[choice.symbol]
             listed.append(first)
             delisted.append(last if newest[choice.venue, choice.stored] - last > _DELISTED_AFTER else pd.NaT)
         frame = pd.DataFrame({"symbol": pd.array([choice.symbol for choice in choices], dtype="str")})
-        frame["listed"] = pd.to_datetime(listed, utc=True).as_unit("ns")
-        frame["delisted"] = pd.to_datetime(delisted, utc=True).as_unit("ns")
+        frame["listed"] = pd.DatetimeIndex(listed).as_unit("ns")
+        frame["delisted"] = pd.DatetimeIndex(pd.to_datetime(pd.Series(delisted, dtype=object), utc=True)).as_unit("ns")
         return frame
 
     def bars(self, timeframe: str, symbols: Sequence[str] | None = None, start: Any = None, end: Any = None) -> pd.DataFrame:
@@ -113,6 +114,8 @@ class FilesSource:
         if not frames:
             raise self._nothing(choices, timeframe, start, end)
         frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        if absent := sorted({choice.symbol for choice in choices} - set(frame["symbol"].unique())):
+            self._note(f"no {timeframe} bars from {start or 'the start'} to {end or 'the end'} for {', '.join(absent)}")
         if len(groups) > 1:
             order = {choice.symbol: position for position, choice in enumerate(choices)}
             frame = frame.sort_values("symbol", key=lambda column: column.map(order), kind="stable", ignore_index=True)
@@ -122,19 +125,11 @@ class FilesSource:
         """Rows of `table` from every file that holds some, half-open in ``ts``; empty when none does."""
         from strategy_pipeline.market.sources.files.observation_layouts import read_table
 
-        empty = empty_table(table)
-        frame, notes = read_table(table, self.inventory.tables, self._venue)
+        first, stop = (None if bound is None else tf.to_time(bound) for bound in (start, end))
+        frame, notes = read_table(table, self.inventory.tables, self._venue, first, stop)
         for note in notes:
             self._note(note)
-        if frame.empty:
-            return empty
-        frame = as_table(table, frame)
-        keep = pd.Series(True, index=frame.index)
-        if start is not None:
-            keep &= frame["ts"] >= pd.Timestamp(tf.to_time(start), tz="UTC")
-        if end is not None:
-            keep &= frame["ts"] < pd.Timestamp(tf.to_time(end), tz="UTC")
-        return frame[keep].reset_index(drop=True)
+        return as_table(table, frame)
 
     def notes(self) -> list[str]:
         return list(self._notes)
@@ -273,7 +268,8 @@ def _spans(choices: Sequence[Choice]) -> dict[str, tuple[pd.Timestamp, pd.Timest
         for symbol, first, last in rows.groupby("symbol")["ts"].agg(["min", "max"]).itertuples():
             known = spans.get(symbol, (first, last))
             spans[symbol] = (min(first, known[0]), max(last, known[1]))
-    return {
-        symbol: (first, pd.Timestamp(tf.close_times(tf.to_time(last), stored[symbol])[()], tz="UTC"))
-        for symbol, (first, last) in spans.items()
-    }
+    return {symbol: (first, _close(last, stored[symbol])) for symbol, (first, last) in spans.items()}
+
+
+def _close(opened: pd.Timestamp, timeframe: str) -> pd.Timestamp:
+    return pd.DatetimeIndex(tf.close_times([tf.to_time(opened)], timeframe)).tz_localize("UTC")[0]
