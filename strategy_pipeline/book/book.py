@@ -130,35 +130,45 @@ class Book:
         return cls({entry.strategy_id: entry for entry in entries}, day)
 
 
-def _through(paper_returns: pd.DataFrame | None, day: dt.date) -> pd.DataFrame:
-    """Rows of days through `day`, indexed by plain dates, in order."""
+@dataclass(frozen=True)
+class _Paper:
+    """Paper returns through a day: days datetime64[D] ascending, a column of fractions per id."""
+
+    days: NDArray[np.datetime64]
+    columns: Mapping[str, NDArray[np.float64]]
+
+    def record(self, sid: str) -> NDArray[np.float64]:
+        return self.columns[sid] if sid in self.columns else np.full(len(self.days), np.nan)
+
+    def after(self, sid: str, day: dt.date) -> NDArray[np.float64]:
+        return self.record(sid)[np.searchsorted(self.days, np.datetime64(day, "D"), side="right") :]
+
+
+def _through(paper_returns: pd.DataFrame | None, day: dt.date) -> _Paper:
     if paper_returns is None or paper_returns.empty:
-        return pd.DataFrame(index=pd.Index([], dtype=object))
-    frame = paper_returns.copy()
-    frame.index = pd.Index([pd.Timestamp(stamp).date() for stamp in frame.index], dtype=object)
-    if frame.index.has_duplicates or frame.columns.has_duplicates:
+        return _Paper(np.empty(0, dtype="datetime64[D]"), {})
+    stamps = pd.DatetimeIndex(paper_returns.index)
+    days = (stamps.tz_convert("UTC").tz_localize(None) if stamps.tz is not None else stamps).to_numpy().astype("datetime64[D]")
+    if len(np.unique(days)) != len(days) or paper_returns.columns.has_duplicates:
         raise BookError("Expected each day and each strategy once in paper_returns, was a repeated one; drop the duplicates")
-    return frame[[stamp <= day for stamp in frame.index]].sort_index()
+    order = np.argsort(days, kind="stable")
+    order = order[days[order] <= np.datetime64(day, "D")]
+    values = paper_returns.to_numpy(dtype=np.float64)[order]
+    return _Paper(days[order], {str(sid): values[:, k] for k, sid in enumerate(paper_returns.columns)})
 
 
-def _record(returns: pd.DataFrame, sid: str) -> NDArray[np.float64]:
-    return returns[sid].to_numpy(dtype=np.float64) if sid in returns else np.full(len(returns), np.nan)
-
-
-def _followed_through(entry: Entry, returns: pd.DataFrame, day: dt.date) -> Entry:
+def _followed_through(entry: Entry, returns: _Paper, day: dt.date) -> Entry:
     """The entry with the track run over days after its look that were not counted yet."""
     if entry.state not in _FOLLOWED:
         return entry
     track, peak = entry.track, entry.peak_equity
-    if entry.strategy_id in returns:
-        for stamp, value in zip(returns.index, _record(returns, entry.strategy_id), strict=True):
-            if stamp > entry.through:
-                track = track.after(float(value))
-                peak = max(peak, track.log_equity) if peak == peak else peak
+    for value in returns.after(entry.strategy_id, entry.through).tolist():
+        track = track.after(value)
+        peak = max(peak, track.log_equity) if peak == peak else peak
     return replace(entry, track=track, through=max(day, entry.through), peak_equity=peak)
 
 
-def _leaves(entry: Entry, returns: pd.DataFrame, day: dt.date, rules: BookRules) -> judging.Move | None:
+def _leaves(entry: Entry, returns: _Paper, day: dt.date, rules: BookRules) -> judging.Move | None:
     match entry.state:
         case "validated":
             return judging.leave_validated(entry, day, rules)
@@ -167,8 +177,7 @@ def _leaves(entry: Entry, returns: pd.DataFrame, day: dt.date, rules: BookRules)
         case "active":
             return judging.leave_active(entry, day, rules)
         case "probation":
-            since = np.array([stamp > entry.since for stamp in returns.index], dtype=bool)
-            return judging.leave_probation(entry, day, rules, _sharpe(_record(returns, entry.strategy_id)[since]))
+            return judging.leave_probation(entry, day, rules, _sharpe(returns.after(entry.strategy_id, entry.since)))
         case "watchlist":
             return judging.leave_watchlist(entry, day, rules)
     return None
@@ -182,7 +191,7 @@ def _sharpe(values: NDArray[np.float64]) -> float:
 
 
 def _activate(
-    entries: dict[str, Entry], returns: pd.DataFrame, rules: BookRules, move: Callable[..., None], *, seed: int, moved: set[str]
+    entries: dict[str, Entry], returns: _Paper, rules: BookRules, move: Callable[..., None], *, seed: int, moved: set[str]
 ) -> None:
     """Incubating strategies that proved themselves become active, best evidence first, as far as room and correlation allow."""
     proved = [sid for sid, e in entries.items() if e.state == "incubating" and sid not in moved and judging.has_proved_itself(e, rules)]
@@ -208,7 +217,7 @@ def _activate(
             "active",
             judging.proof(entry, rules),
             track=entry.track.watching_decay(floor),
-            band=judging.drawdown_band(_record(returns, sid), rules, seed=seed, key=sid),
+            band=judging.drawdown_band(returns.record(sid), rules, seed=seed, key=sid),
             peak_equity=entry.track.log_equity,
         )
         moved.add(sid)
@@ -218,11 +227,11 @@ def _or_worst(value: float) -> float:
     return value if value == value else -np.inf
 
 
-def _most_correlated(sid: str, others: list[str], returns: pd.DataFrame, rules: BookRules) -> tuple[str, float]:
-    own = _record(returns, sid)
+def _most_correlated(sid: str, others: list[str], returns: _Paper, rules: BookRules) -> tuple[str, float]:
+    own = returns.record(sid)
     best, twin = -np.inf, ""
     for other in others:
-        theirs = _record(returns, other)
+        theirs = returns.record(other)
         both = ~np.isnan(own) & ~np.isnan(theirs)
         if both.sum() >= rules.min_common_days and np.ptp(own[both]) > 0 and np.ptp(theirs[both]) > 0:
             value = float(np.corrcoef(own[both], theirs[both])[0, 1])

@@ -1,0 +1,240 @@
+"""The lifecycle: nothing becomes active but on fresh forward returns, and every change has its reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from strategy_pipeline.book import STATES, Book, BookError, BookRules, BookVersionError
+from strategy_pipeline.book.entry import FOLLOWS
+from strategy_pipeline.book.judging import drawdown_band
+
+START = dt.date(2025, 1, 1)
+
+
+@dataclass(frozen=True)
+class Look:
+    strategy_id: str
+    verdict: str = "promoted"
+    reasons: tuple[str, ...] = ("validation StepM p = 0.01 <= 0.1",)
+    t_statistic: float = 4.0
+    active_day_volatility: float = 0.01
+
+
+def day(k: int) -> dt.date:
+    return START + dt.timedelta(days=k)
+
+
+def paper(n_days: int, seed: int = 0, **annual: float) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    columns = {sid: 0.01 * (rng.standard_normal(n_days) + ratio / math.sqrt(365)) for sid, ratio in annual.items()}
+    return pd.DataFrame(columns, index=pd.date_range(START, periods=n_days, tz="UTC"))
+
+
+def run(book: Book, first: int, last: int, returns: pd.DataFrame, **options) -> tuple[Book, pd.DataFrame]:
+    """Advances from `first` through `last`, each day seeing returns through itself only."""
+    history = []
+    for k in range(first, last + 1):
+        book, transitions = book.advance(day(k), paper_returns=returns.iloc[: k + 1], **options)
+        history.append(transitions)
+    return book, pd.concat(history, ignore_index=True)
+
+
+def test_the_first_day_starts_empty_and_a_validated_strategy_incubates_the_next():
+    book, transitions = Book().advance(START, evidence=[Look("a")])
+    assert book.entries["a"].state == "validated" and book.active == ()
+    assert transitions.to_dict("records")[0] | {"day": None} == {
+        "day": None, "strategy_id": "a", "from_state": "candidate", "to_state": "validated", "reason": "validation StepM p = 0.01 <= 0.1",
+    }  # fmt: skip
+    book, transitions = book.advance(day(1), evidence=[Look("a")])
+    assert transitions.to_state.tolist() == ["incubating"] and "e-value" in transitions.reason[0]
+
+
+def test_an_edge_becomes_active_only_after_enough_fresh_days():
+    returns = paper(365, seed=3, a=6.0)
+    book, _ = Book().advance(START, evidence=[Look("a")])
+    book, history = run(book, 1, 300, returns)
+    assert history.to_state.tolist()[:2] == ["incubating", "active"]
+    reason = history.reason[1]
+    assert "forward e-value" in reason and ">= 16.4" in reason
+    assert 0 < book.entries["a"].band < 1 and book.entries["a"].track.floor > 0
+
+
+def test_returns_through_the_look_never_count():
+    """However good the past, the forward record starts at the look: same states with and without it."""
+    returns = paper(200, seed=4, a=0.0)
+    glorious = returns.copy()
+    glorious.iloc[:101] = 0.05
+    states = []
+    for frame in (returns, glorious):
+        book, _ = Book(day=day(99)).advance(day(100), evidence=[Look("a")], paper_returns=frame.iloc[:101])
+        book, _ = run(book, 101, 199, frame)
+        states.append((book.entries["a"].state, book.entries["a"].track))
+    assert states[0] == states[1]
+
+
+def test_null_strategies_hardly_ever_become_active():
+    active = 0
+    for seed in range(6):
+        returns = paper(120, seed=seed, **{f"n{k}": 0.0 for k in range(6)})
+        book, _ = Book().advance(START, evidence=[Look(sid) for sid in returns])
+        book, history = run(book, 1, 119, returns)
+        active += bool((history.to_state == "active").any())
+    assert active <= 2
+
+
+def test_a_watched_strategy_has_no_direct_way_to_active():
+    returns = paper(300, seed=3, w=8.0)
+    book, _ = Book().advance(START, evidence=[Look("w", "watchlist")])
+    book, history = run(book, 1, 179, returns)
+    assert book.entries["w"].state == "watchlist" and history.empty and book.entries["w"].track.sharpe > 3
+    book, transitions = book.advance(day(180), paper_returns=returns.iloc[:181], evidence=[Look("w", "watchlist")])
+    assert transitions.to_state.tolist() == ["retired"] and "180 days" in transitions.reason[0]
+    assert all("active" not in FOLLOWS[state] for state in ("candidate", "watchlist", "validated"))
+
+
+def test_a_new_look_validates_a_watched_strategy_and_starts_its_record_afresh():
+    returns = paper(60, seed=3, w=8.0)
+    book, _ = Book().advance(START, evidence=[Look("w", "watchlist")])
+    book, _ = run(book, 1, 49, returns)
+    book, transitions = book.advance(day(50), evidence=[Look("w")], paper_returns=returns.iloc[:51])
+    assert transitions.to_state.tolist() == ["validated"]
+    assert book.entries["w"].track.days == 0 and book.entries["w"].looked_on == day(50)
+
+
+def active_book(returns: pd.DataFrame, last: int, rules: BookRules | None = None) -> Book:
+    book, _ = Book().advance(START, evidence=[Look(sid) for sid in returns], rules=rules)
+    book, _ = run(book, 1, last, returns, rules=rules)
+    return book
+
+
+def test_a_crash_beyond_the_band_leads_to_probation_and_out():
+    returns = paper(400, seed=3, a=6.0)
+    book = active_book(returns, 250)
+    assert book.active == ("a",)
+    returns.iloc[251:] = -0.01
+    book, history = run(book, 251, 330, returns)
+    assert history.to_state.tolist() == ["probation", "retired"]
+    assert "beyond its Monte Carlo band" in history.reason[0] or "decay" in history.reason[0]
+    again, transitions = book.advance(day(331), evidence=[Look("a")])
+    assert again.entries["a"].state == "retired" and transitions.empty
+
+
+def test_a_strategy_that_recovers_comes_back():
+    returns = paper(400, seed=3, a=6.0)
+    book = active_book(returns, 250)
+    entry = book.entries["a"]
+    book = Book({"a": replace(entry, state="probation", since=day(250))}, book.day)
+    returns.iloc[251:] = np.abs(returns.iloc[251:])
+    book, history = run(book, 251, 275, returns)
+    assert history.to_state.tolist() == ["active"] and "recovered" in history.reason[0]
+
+
+def test_a_copy_of_an_active_strategy_waits_and_says_why():
+    returns = paper(400, seed=3, a=6.0)
+    returns["b"] = returns["a"] * 1.01
+    book = active_book(returns, 300)
+    states = {sid: entry.state for sid, entry in book.entries.items()}
+    assert sorted(states.values()) == ["active", "incubating"]
+    waiting = next(entry for entry in book.entries.values() if entry.state == "incubating")
+    assert "correlation 1.00 > 0.8 with active" in waiting.reason
+
+
+def test_no_more_than_the_cap_are_active_and_the_worst_is_replaced():
+    returns = paper(400, seed=3, a=6.0, b=14.0)
+    rules = BookRules(max_active=1)
+    book, _ = Book().advance(START, evidence=[Look("a")], rules=rules)
+    book, _ = run(book, 1, 150, returns, rules=rules)
+    assert book.active == ("a",)
+    book, _ = book.advance(day(151), evidence=[Look("b")], paper_returns=returns.iloc[:152], rules=rules)
+    book, after = run(book, 152, 399, returns, rules=rules)
+    balance = after.to_state.eq("active").astype(int) - after.from_state.eq("active").astype(int)
+    assert (1 + balance.groupby(after.day).sum().cumsum()).max() == 1
+    assert book.active == ("b",) and after.reason.str.contains("replaced by b").any()
+
+
+def test_what_never_proves_itself_is_retired():
+    returns = paper(200, seed=5, a=-1.0)
+    book, _ = Book().advance(START, evidence=[Look("a")])
+    _, history = run(book, 1, 150, returns, rules=BookRules(incubation_days=100))
+    assert history.to_state.tolist() == ["incubating", "retired"] and "not proved within 100 days" in history.reason[1]
+
+
+def test_every_transition_is_allowed_and_there_is_one_a_day():
+    rng = np.random.default_rng(1)
+    returns = paper(300, seed=9, **{f"s{k}": float(rng.uniform(-3, 9)) for k in range(8)})
+    returns.iloc[200:] *= -1
+    book, _ = Book().advance(START, evidence=[Look(sid) for sid in returns])
+    rules = BookRules(max_active=3, incubation_days=200, probation_days=30)
+    book, history = run(book, 1, 299, returns, rules=rules)
+    assert all(row.to_state in FOLLOWS[row.from_state] for row in history.itertuples())
+    assert not history.duplicated(["day", "strategy_id"]).any()
+    assert (history.reason.str.len() > 10).all() and history.to_state.isin(STATES).all()
+    assert (history.to_state == "retired").any()
+
+
+def test_a_book_survives_its_frame_and_parquet(tmp_path):
+    returns = paper(300, seed=3, a=6.0, b=0.0)
+    book, _ = Book().advance(START, evidence=[Look("a"), Look("b"), Look("w", "watchlist")])
+    book, _ = run(book, 1, 200, returns)
+    book.to_frame().to_parquet(tmp_path / "book.parquet")
+    again = Book.from_frame(pd.read_parquet(tmp_path / "book.parquet"))
+    pd.testing.assert_frame_equal(again.to_frame(), book.to_frame())
+    one, _ = run(book, 201, 220, returns)
+    other, _ = run(again, 201, 220, returns)
+    pd.testing.assert_frame_equal(one.to_frame(), other.to_frame())
+
+
+def test_an_empty_book_survives_its_frame():
+    book, transitions = Book().advance(START)
+    assert Book.from_frame(book.to_frame()).entries == {} and list(transitions.columns) == [
+        "day", "strategy_id", "from_state", "to_state", "reason",
+    ]  # fmt: skip
+
+
+def test_another_version_or_a_broken_frame_is_refused():
+    frame = Book().advance(START, evidence=[Look("a")])[0].to_frame()
+    with pytest.raises(BookVersionError, match="version 1, was 9"):
+        Book.from_frame(frame.assign(version=9))
+    with pytest.raises(BookVersionError, match="without state"):
+        Book.from_frame(frame.drop(columns="state"))
+    with pytest.raises(BookError, match="repeated"):
+        Book.from_frame(pd.concat([frame, frame]))
+    with pytest.raises(BookError, match="was 'asleep'"):
+        Book.from_frame(frame.assign(state="asleep"))
+
+
+def test_days_out_of_order_are_refused():
+    book, _ = Book().advance(START)
+    for wrong in (0, 2, -3):
+        with pytest.raises(BookError, match="the day after the book's"):
+            book.advance(day(wrong))
+
+
+def test_days_after_the_day_are_not_read():
+    returns = paper(120, seed=3, a=6.0)
+    book, _ = Book().advance(START, evidence=[Look("a")])
+    seen, _ = book.advance(day(1), paper_returns=returns)
+    cut, _ = book.advance(day(1), paper_returns=returns.iloc[:2])
+    pd.testing.assert_frame_equal(seen.to_frame(), cut.to_frame())
+
+
+def test_the_band_is_the_quantile_of_resampled_drawdowns():
+    rules = BookRules(band_days=100, band_resamples=2000)
+    values = 0.01 * np.random.default_rng(0).standard_normal(2000)
+    band = drawdown_band(values, rules, seed=1, key="a")
+    paths = np.cumsum(np.random.default_rng(1).permuted(np.tile(values[:2000], (500, 1)), axis=1)[:, :100], axis=1)
+    plain = np.quantile(1 - np.exp((paths - np.maximum.accumulate(np.maximum(paths, 0), axis=1)).min(axis=1)), 0.95)
+    assert band == pytest.approx(plain, rel=0.15)
+    assert math.isnan(drawdown_band(values[:10], rules, seed=1, key="a"))
+
+
+def test_rules_that_make_no_sense_are_refused():
+    for wrong in ({"max_active": 0}, {"error": 1.0}, {"decay_days": 1.0}):
+        with pytest.raises(BookError):
+            BookRules(**wrong)
