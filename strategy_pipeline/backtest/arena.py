@@ -23,6 +23,7 @@ class Arena:
 
     bars: Bars
     marks: np.ndarray
+    log_marks: np.ndarray
     benchmark: np.ndarray
     benchmark_square: np.ndarray
     benchmark_mean: np.ndarray
@@ -90,7 +91,7 @@ def make_arena(bars: Bars, start: Any, end: Any) -> Arena:
     if not (spans[:, tile.SPAN_STOP] > spans[:, tile.SPAN_START]).any():
         raise NoDataError("Expected a symbol with prices in the range, was none: every bar is missing; choose another range or source")
     volume = bars.volume * bars.close if bars.quote_volume is None else bars.quote_volume
-    arrays = (marks, benchmark, square, mean, variance, volume, next_bar, bits.pack(exists), spans)
+    arrays = (marks, np.log(marks), benchmark, square, mean, variance, volume, next_bar, bits.pack(exists), spans)
     return Arena(bars, *map(frozen, arrays), days.astype("datetime64[ns]"), frozen(day_last), frozen(daily))
 
 

@@ -89,7 +89,7 @@ def backtest(
         mask = frozen(applies[at : at + len(block)])
         map_shards(lambda cut, *, t=tables, m=mask, o=out, d=days: _run(arena, t, costs, fill, m, cut, o, d), cuts, workers=workers)
         at += len(block)
-    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series)
+    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series, (start, end))
 
 
 def capture(strategy: Strategy, arena: Arena, symbol: int, costs: Costs, fill: str, series: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +125,7 @@ def _run(
     bars = arena.bars
     tile.run_tile(
         t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
-        arena.marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present, arena.spans,
+        arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present, arena.spans,
         arena.day_last, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
     )  # fmt: skip
 

@@ -51,14 +51,14 @@ class BacktestResult:
 
     def __init__(
         self, entries: Sequence[Entry], failures: Mapping[str, str], arena: Arena, sums: np.ndarray, daily: np.ndarray,
-        applies: np.ndarray, costs: Costs, fill: str, series: Mapping[str, np.ndarray] | None,
+        applies: np.ndarray, costs: Costs, fill: str, series: Mapping[str, np.ndarray] | None, window: tuple[Any, Any],
     ) -> None:  # fmt: skip
         self.strategies: dict[str, Strategy] = {entry.id: entry.strategy for entry in entries}
         self.strategy_ids = tuple(self.strategies)
         self.failures = dict(failures)
         self.symbols = arena.bars.symbols
         self.days = arena.days
-        self.costs, self.fill = costs, fill
+        self.costs, self.fill, self._window = costs, fill, window
         self._arena, self._sums, self._applies, self._series = arena, sums, applies, series
         self._row = {id: row for row, id in enumerate(self.strategy_ids)}
         counts = applies.astype(np.float64) @ arena.listed.astype(np.float64)
@@ -180,6 +180,26 @@ class BacktestResult:
         before = np.concatenate([[1.0], equity.to_numpy()[:-1]])
         values = np.divide(equity.to_numpy(), before, out=np.ones(len(equity)), where=before > 0) - 1
         return pd.Series(values, index=equity.index, name="return")
+
+    def trades_on(self, id: str, symbol: str) -> bool:
+        """Whether a strategy of this result trades `symbol`."""
+        return bool(self._applies[self._row[id], self._symbol(symbol)])
+
+    def rerun(self, strategies: Sequence[Strategy], *, costs: Costs | None = None, workers: int = 0) -> BacktestResult:
+        """Other strategies, or other costs, on the same bars, series, window and fill."""
+        from strategy_pipeline.backtest.engine import backtest
+
+        start, end = self._window
+        return backtest(
+            strategies,
+            self._arena.bars,
+            costs=costs or self.costs,
+            fill=self.fill,
+            series=self._series,
+            start=start,
+            end=end,
+            workers=workers,
+        )
 
     def _captured(self, id: str, symbol: str) -> tuple[np.ndarray, np.ndarray]:
         from strategy_pipeline.backtest.engine import capture

@@ -63,67 +63,145 @@ def _select(values: np.ndarray, count: int, k: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ranked(values: np.ndarray, count: int, negative: int, n: int, k: int) -> float:
-    """The k-th smallest of values[:count] and n - count zeros."""
-    if k < negative:
-        return _select(values, count, k)
-    if k < negative + n - count:
-        return 0.0
-    return _select(values, count, k - (n - count))
+def _smallest(values: np.ndarray, count: int, sign: float, k: int, out: np.ndarray) -> int:
+    """Put sign * values that may be among the k smallest into `out`, at least k of them; returns how many.
+
+    A sample of 128 says below what most of them lie; where it misjudges, all are taken.
+    """
+    if count > 1024 and 2 * k < count:
+        sample = np.empty(128)
+        for i in range(128):
+            value = sign * values[(i * count) >> 7]
+            j = i
+            while j > 0 and sample[j - 1] > value:
+                sample[j] = sample[j - 1]
+                j -= 1
+            sample[j] = value
+        limit = sample[min(127, (k * 128) // count * 5 // 4 + 6)]
+        found = 0
+        for i in range(count):
+            value = sign * values[i]
+            out[found] = value
+            found += value < limit
+        if found >= k:
+            return found
+    for i in range(count):
+        out[i] = sign * values[i]
+    return count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tails(values: np.ndarray, count: int, n: int, sums: np.ndarray) -> None:
-    """Quantiles and the mean of the worst returns among values[:count] and n - count zeros."""
-    negative = 0
-    for i in range(count):
-        negative += values[i] < 0
-    position = 0.95 * (n - 1)
-    k = math.floor(position)
-    at = _ranked(values, count, negative, n, k)
-    above = _ranked(values, count, negative, n, min(k + 1, n - 1))
-    sums[Q95] = at + (above - at) * (position - k)
+def _tail(values: np.ndarray, count: int, n: int, sign: float, scratch: np.ndarray) -> tuple[float, float]:
+    """The 5 % quantile, and the mean of the floor(0.05 (n - 1)) + 1 smallest, of sign * values[:count] and n - count zeros."""
     position = 0.05 * (n - 1)
     k = math.floor(position)
-    above = _ranked(values, count, negative, n, min(k + 1, n - 1))
-    at = _ranked(values, count, negative, n, k)
-    sums[Q05] = at + (above - at) * (position - k)
-    worst = 0.0
-    if k < negative:
-        for i in range(k + 1):
-            worst += values[i]
+    zeros = n - count
+    negative = 0
+    for i in range(count):
+        negative += sign * values[i] < 0
+    if k + 1 < negative:
+        found = _smallest(values, count, sign, k + 2, scratch)
+        above = _select(scratch, found, k + 1)
+        at = _select(scratch, k + 1, k)
+        taken = k + 1
+    elif k < negative:  # the next one is a zero, or the first after them
+        for i in range(count):
+            scratch[i] = sign * values[i]
+        at = _select(scratch, count, k)
+        above = 0.0 if zeros > 0 or k + 1 >= n else _select(scratch, count, k + 1)
+        at = _select(scratch, count, k)
+        taken = k + 1
+    elif k < negative + zeros:
+        for i in range(count):
+            scratch[i] = sign * values[i]
+        at = 0.0
+        above = 0.0 if k + 1 < negative + zeros or k + 1 >= n else _select(scratch, count, k + 1 - zeros)
+        taken = negative
+        if taken > 0:
+            _select(scratch, count, taken - 1)
     else:
         for i in range(count):
-            worst += min(values[i], 0.0)
-        if k >= negative + n - count:  # the zeros are all among the worst, and positive returns are too
-            worst = 0.0
-            for i in range(k - (n - count) + 1):
-                worst += values[i]
-    sums[WORST] = worst / (k + 1)
+            scratch[i] = sign * values[i]
+        above = _select(scratch, count, min(k + 1 - zeros, count - 1))
+        at = _select(scratch, count, k - zeros)
+        taken = k - zeros + 1
+    worst = 0.0
+    for i in range(taken):
+        worst += scratch[i]
+    return at + (above - at) * (position - k), worst / (k + 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _tails(values: np.ndarray, count: int, n: int, sums: np.ndarray, scratch: np.ndarray) -> None:
+    """Quantiles and the mean of the worst returns among values[:count] and n - count zeros."""
+    sums[Q05], sums[WORST] = _tail(values, count, n, 1.0, scratch)
+    upper, _ = _tail(values, count, n, -1.0, scratch)
+    sums[Q95] = -upper
+
+
+# Sums may be reassociated (so that they run in vector lanes): the same code sums in the same order on every call.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarray) -> None:
-    """Central moments of values[:count] and n - count zeros, about their known mean: a second pass, for exactness."""
-    m2 = m3 = m4 = 0.0
+    """Central moments and the negative part of values[:count] and n - count zeros, about their known mean."""
+    m2 = m3 = m4 = down = losses = 0.0
     for i in range(count):
         centred = values[i] - mean
         square = centred * centred
         m2 += square
         m3 += square * centred
         m4 += square * square
+        below = values[i] if values[i] < 0 else 0.0
+        down += below * below
+        losses -= below
     square = mean * mean
     flat = n - count
     sums[MEAN] = mean
     sums[M2], sums[M3], sums[M4] = (m2 + flat * square) / n, (m3 - flat * square * mean) / n, (m4 + flat * square * square) / n
+    sums[DOWNSIDE], sums[LOSSES] = down, losses
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+def _mark(
+    marks: np.ndarray, benchmark: np.ndarray, entry: int, bars: int, cash: float, units: float, before: float, after: float,
+    closed: bool, path: np.ndarray, returns: np.ndarray, sums: np.ndarray,
+) -> None:  # fmt: skip
+    """Equity of one position at its closes into path[:bars], returns into returns[:bars], and the sums that involve the
+    benchmark (GAINS holds the sum of returns, ACTIVE is relative to a flat position's)."""
+    for i in range(bars):
+        path[i] = cash + units * marks[entry + i]
+    if closed:
+        path[bars - 1] = after
+    returns[0] = path[0] / before - 1
+    for i in range(1, bars):
+        returns[i] = path[i] / path[i - 1] - 1
+    total = cross = square = 0.0
+    for i in range(bars):
+        total += returns[i]
+        cross += returns[i] * benchmark[entry + i]
+        square += (returns[i] - benchmark[entry + i]) ** 2 - benchmark[entry + i] ** 2
+    sums[GAINS] += total
+    sums[CROSS] += cross
+    sums[ACTIVE] += square
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+def _log_levels(levels: np.ndarray, entry: int, bars: int, shift: float, middle: float) -> tuple[float, float, float]:
+    """Sums of y, y**2 and y * (t - middle) for y = levels + shift over bars from entry."""
+    y_sum = y_square = y_time = 0.0
+    for i in range(bars):
+        y = levels[entry + i] + shift
+        y_sum += y
+        y_square += y * y
+        y_time += y * (entry + i - middle)
+    return y_sum, y_square, y_time
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def accumulate(
     trade_ints: np.ndarray, trade_floats: np.ndarray, count: int,
-    marks: np.ndarray, benchmark: np.ndarray, benchmark_square: float, traded_value: np.ndarray,
+    marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: float, traded_value: np.ndarray,
     day_last: np.ndarray, day_from: int, day_to: int, start: int, stop: int,
-    returns: np.ndarray, sums: np.ndarray, daily: np.ndarray,
+    returns: np.ndarray, path: np.ndarray, sums: np.ndarray, daily: np.ndarray,
 ) -> None:  # fmt: skip
     """Fill `sums` (N_SUMS,) and add the daily returns to `daily` (n_days,).
 
@@ -132,13 +210,14 @@ def accumulate(
     traded_value : float64 (n_bars,), quote units
     day_last : int64 (n_days,), each day's last bar; the symbol is listed on days [day_from, day_to)
     start, stop : the span that is measured: the trading window while the symbol is listed
-    returns : float64 (n_bars,), scratch
+    log_marks : float64 (n_bars,), log of marks
+    returns, path : float64 (n_bars,), scratch
     """
     n = stop - start
     middle = start + (n - 1) / 2
-    total = down = gains = losses = cross = active = held_square = 0.0
     y_sum = y_square = y_time = 0.0
     peak = trough = money = 1.0
+    surface = 1 - UNDER_WATER
     deepest = 0.0
     under, longest = 0, 0
     kept = 0
@@ -169,37 +248,39 @@ def accumulate(
         leave = trade_ints[i, EXIT] if reason != OPEN else stop
         cash, units = trade_floats[i, CASH], trade_ints[i, SIDE] * trade_floats[i, UNITS]
         before, after = trade_floats[i, BEFORE], trade_floats[i, AFTER]
-        previous = before
-        for t in range(entry, min(leave + 1, stop)):
-            equity = cash + units * marks[t] if t < leave else after
-            r = equity / previous - 1
-            previous = equity
-            b = benchmark[t]
-            total += r
-            if r < 0:
-                down += r * r
-                losses -= r
-            else:
-                gains += r
-            cross += r * b
-            active += (r - b) * (r - b)
-            held_square += b * b
-            returns[kept] = r
-            kept += 1
-            y = math.log(equity)
+        bars = min(leave + 1, stop) - entry
+        _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns[kept:], sums)
+        kept += bars
+        # Log equity: of a position that is all of the equity it is the log price, shifted.
+        own = bars - 1 if leave < stop else bars
+        if abs(cash) <= 1e-13 * before and own > 0:
+            y, square, moment = _log_levels(log_marks, entry, own, math.log(units), middle)
+            y_sum += y
+            y_square += square
+            y_time += moment
+        else:
+            for j in range(own):
+                y = math.log(path[j])
+                y_sum += y
+                y_square += y * y
+                y_time += y * (entry + j - middle)
+        if leave < stop:
+            y = math.log(after)
             y_sum += y
             y_square += y * y
-            y_time += y * (t - middle)
-            if equity >= peak * (1 - UNDER_WATER):
-                if trough < peak:
-                    deepest = max(deepest, 1 - trough / peak)
-                peak = max(peak, equity)
+            y_time += y * (leave - middle)
+        for j in range(bars):
+            equity = path[j]
+            if equity < surface:
+                trough = equity if equity < trough else trough
+                under += 1
+            else:
+                deepest = max(deepest, 1 - trough / peak)
+                peak = equity if equity > peak else peak
+                surface = peak * (1 - UNDER_WATER)
                 trough = peak
                 longest = max(longest, under)
                 under = 0
-            else:
-                trough = min(trough, equity)
-                under += 1
         while day < day_to and day_last[day] < leave:
             equity = cash + units * marks[day_last[day]]
             daily[day] += equity / day_equity - 1
@@ -208,16 +289,15 @@ def accumulate(
         money = after
         at = min(leave + 1, stop)
         _count_trade(trade_ints, trade_floats, i, leave, traded_value, sums)
-    if trough < peak:
-        deepest = max(deepest, 1 - trough / peak)
+    deepest = max(deepest, 1 - trough / peak)
 
     sums[N], sums[EQUITY] = n, money
-    sums[DOWNSIDE], sums[GAINS], sums[LOSSES] = down, gains, losses
     sums[MAX_DRAWDOWN], sums[DRAWDOWN_BARS] = deepest, max(longest, under)
-    sums[CROSS], sums[ACTIVE] = cross, active + (benchmark_square - held_square)
+    sums[ACTIVE] += benchmark_square
     if n > 0:
-        _moments(returns, kept, n, total / n, sums)
-        _tails(returns, kept, n, sums)
+        _moments(returns, kept, n, sums[GAINS] / n, sums)
+        sums[GAINS] += sums[LOSSES]
+        _tails(returns, kept, n, sums, path)
     spread = y_square - y_sum * y_sum / n
     time_square = n * (n * n - 1.0) / 12
     alive = money > 0 and spread > ZERO_VARIANCE * y_square

@@ -48,7 +48,7 @@ def signals(
 def run_tile(
     rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int, ints: np.ndarray, floats: np.ndarray, applies: np.ndarray,
     aux: np.ndarray, open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray,
-    marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
+    marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
     next_bar: np.ndarray, present: np.ndarray, spans: np.ndarray, day_last: np.ndarray,
     fee: float, slippage: float, at_close: bool, market_targets: bool,
     start: int, stop: int, sums: np.ndarray, daily: np.ndarray,
@@ -64,6 +64,7 @@ def run_tile(
     trade_ints = np.empty((n_bars + 1, N_TRADE_INTS), dtype=np.int64)
     trade_floats = np.empty((n_bars + 1, N_TRADE_FLOATS))
     returns = np.empty(n_bars)
+    path = np.empty(n_bars)
     for i in range(start, stop):
         for s in range(n_symbols):
             span = spans[s]
@@ -75,8 +76,8 @@ def run_tile(
                 span[FIRST], span[STOP], span[LAST], fee, slippage, at_close, market_targets, trade_ints, trade_floats,
             )  # fmt: skip
             accumulate(
-                trade_ints, trade_floats, count, marks[s], benchmark[s], benchmark_square[s], traded_value[s], day_last,
-                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, sums[i, s], daily[i],
+                trade_ints, trade_floats, count, marks[s], log_marks[s], benchmark[s], benchmark_square[s], traded_value[s], day_last,
+                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, sums[i, s], daily[i],
             )  # fmt: skip
 
 
