@@ -160,7 +160,7 @@ class Bars:
         if not keep.any():
             span = f"{times.min()} to {times.max()}" if len(times) else "no rows at all"
             raise NoDataError(
-                f"Expected {timeframe} rows from {start or 'the start'} to {end or 'the end'}, was none ({span}); move the range"
+                f"Expected {timeframe} rows from {start or 'the start'} to {end or 'the end'}, was none; there is {span}; move the range"
             )
         times = times[keep]
         rows = pd.Categorical(names[keep], categories=list(wanted)).codes.astype(np.int64)
