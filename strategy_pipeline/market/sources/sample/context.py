@@ -197,7 +197,9 @@ def funding(seed: int, year: int, horizon: int, planted: bool) -> pd.DataFrame:
         rate = 1e-4 + 1.2e-4 * np.tanh(move) + 0.8e-4 * _autoregression(noise, 0.9)[hour // 8]
         rate = np.round(np.clip(rate, -0.003, 0.003), 8)
         ts = _stamp(hour)
-        parts.append(pd.DataFrame({"ts": ts, "available_at": ts, "symbol": one.symbol, "venue": VENUE, "rate": rate, "interval_hours": 8.0}))
+        parts.append(
+            pd.DataFrame({"ts": ts, "available_at": ts, "symbol": one.symbol, "venue": VENUE, "rate": rate, "interval_hours": 8.0})
+        )
     return pd.concat(parts, ignore_index=True)
 
 

@@ -17,20 +17,26 @@ EPOCH_WEEKDAY = 0  # 2018-01-01 was a Monday
 # Volatility: GARCH(1,1) with leverage (Glosten, Jagannathan, Runkle 1993) around 1, times a two-state regime.
 OMEGA, ALPHA, GAMMA, BETA = 0.0145, 0.05, 0.02, 0.92
 CALM, TURBULENT = 0.72, 1.50
+DAYS, WEEKS = 0.28, 0.25  # deviation of log volatility due to waves that last days, and weeks
+SHARED = 0.6  # exponent with which the factor's calm and storm reach each symbol's own part
+SHARED_SCALE = 1.03  # keeps the own part's mean square where the table of symbols has it
 JUMP = 5.0  # size of a regime's jump, in that hour's volatilities
 JUMP_PROBABILITY = 1.0 / 250.0
 LARGEST_MOVE = 0.30  # of an hour: keeps prices positive and the symmetric shocks symmetric
+EXTREMES_SHARE = 0.15  # of the extremes in an hour's mean price; the minutes inside can always be weighted to meet it
+MONEY_STEP = 1e-6  # of quote volumes
 ATTENTION_LEAD = 3  # hours by which public attention leads volatility
 
 
 @njit(cache=True, nogil=True)
-def factor_path(shock, switch, jump, season, scale, out_return, out_volatility, out_turbulent, out_bull):
+def factor_path(shock, tides, switch, jump, season, scale, out_return, out_volatility, out_turbulent, out_bull):
     """The common factor's hourly simple returns.
 
-    shock : symmetric draws of unit variance; switch, jump : uniforms; season : volatility multipliers; scale : hourly
-    volatility. All float64 (n_hours,). Fills the four outputs.
+    shock : symmetric draws of unit variance; tides : normals (2, n_hours) of the slow waves; switch, jump : uniforms;
+    season : volatility multipliers; scale : hourly volatility. float64 (n_hours,) but for the tides. Fills the four
+    outputs.
     """
-    variance, turbulent, bull = 1.0, 0, 1
+    variance, turbulent, bull, days, weeks = 1.0, 0, 1, 0.0, 0.0
     for t in range(shock.shape[0]):
         u = switch[t]
         if turbulent == 0:
@@ -41,7 +47,10 @@ def factor_path(shock, switch, jump, season, scale, out_return, out_volatility, 
         if u > 1.0 - 1.0 / (24 * 40):
             bull = 1 - bull
         side = 1.0 if bull else -1.0
-        volatility = scale * season[t] * (TURBULENT if turbulent else CALM) * math.sqrt(variance)
+        days = 0.97 * days + 0.2431 * tides[0, t]
+        weeks = 0.997 * weeks + 0.0774 * tides[1, t]
+        slow = math.exp(DAYS * days + WEEKS * weeks - DAYS * DAYS - WEEKS * WEEKS)
+        volatility = scale * season[t] * slow * (TURBULENT if turbulent else CALM) * math.sqrt(variance)
         z = shock[t] + side * JUMP * JUMP_PROBABILITY
         if jump[t] < JUMP_PROBABILITY:
             z -= side * JUMP
@@ -69,18 +78,24 @@ def to_tick(price, step):
 
 
 @njit(cache=True, nogil=True)
+def mean_of(opened, high, low, close):
+    """Volume-weighted mean price of an hour: near the middle of its ends, drawn a little to its extremes."""
+    return 0.5 * (EXTREMES_SHARE * (high + low) + (1.0 - EXTREMES_SHARE) * (opened + close))
+
+
+@njit(cache=True, nogil=True)
 def symbol_path(
-    kind, strength, windows, news, start_price, beta, factor_scale, own_scale, turnover, lot, factor, factor_volatility, season, busy, level,
-    shock, normals, uniforms, out, out_volatility, out_attention, out_state,
+    kind, strength, windows, news, start_price, beta, factor_scale, own_scale, turnover, lot,
+    factor, factor_volatility, season, busy, level, shock, normals, uniforms, out, out_volatility, out_attention, out_state,
 ):  # fmt: skip
     """One symbol's hours from the epoch on.
 
-    kind : index into `KINDS`; strength : planted drift in units of the hour's
-    volatility; windows : int64 (4,) fast and slow average / window and hours; news : int8 (n,) direction that public
-    news gives for each hour; beta : loading on the factor; factor_scale, own_scale : usual hourly volatility of the factor and of the symbol's own part;
-    turnover : mean quote volume an hour; lot : smallest quantity; factor, factor_volatility, season, busy, level :
-    (n,) factor path, volatility season, volume season, slow growth of volume; shock (n,) symmetric, unit variance;
-    normals (7, n): gap, range, volume noise x2, taker, trades, attention; uniforms (3, n): high, low, own regime and jump.
+    kind : index into `KINDS`; strength : planted drift in units of the hour's volatility; windows : int64 (2,) lengths
+    the edge reads; news : int8 (n,) direction that public news gives for each hour; beta : loading on the factor;
+    factor_scale, own_scale : usual hourly volatility of the factor and of the symbol's own part; turnover : mean quote
+    volume an hour; lot : smallest quantity; factor, factor_volatility, season, busy, level : (n,) factor path,
+    volatility season, volume season, slow growth of volume; shock : (n,) symmetric, unit variance; normals : (7, n) for
+    gap, range, volume twice, taker, trades, attention; uniforms : (3, n) in (0, 1] for high, low, own regime and jump.
     Fills out float64 (8, n): open, high, low, close, volume, quote_volume, trades, taker_buy_volume; the hour's
     volatility, the attention, and the planted state (-1, 0, 1) that held during the hour.
     """
@@ -104,7 +119,9 @@ def symbol_path(
         out_attention[t] = attention
         lead = out_attention[t - ATTENTION_LEAD] if t >= ATTENTION_LEAD else 0.0
         z = shock[t] + jump
-        own = own_scale * season[t] * (1.5 if turbulent else 0.85) * math.sqrt(variance) * math.exp(0.22 * lead - 0.0484)
+        climate = factor_volatility[t] / (factor_scale * season[t])
+        storm = climate**SHARED * (1.5 if turbulent else 0.85) * math.exp(0.22 * lead - 0.0484)
+        own = own_scale * SHARED_SCALE * season[t] * storm * math.sqrt(variance)
         squared = min(z * z, 30.0)
         variance = 0.021 + 0.915 * variance + 0.06 * squared
         volatility = math.sqrt(beta * beta * factor_volatility[t] * factor_volatility[t] + own * own)
@@ -133,16 +150,16 @@ def symbol_path(
         own_volume = 0.9 * own_volume + 0.12 * normals[2, t]
         active = 0.7 * math.log(volatility / (usual * season[t])) + 0.55 * math.log(0.3 + abs(move) / volatility)
         money = turnover * busy[t] * level[t] * math.exp(active + own_volume + 0.25 * normals[3, t] + 0.1 * lead)
-        mean_price = (opened + high + low + close) / 4.0
+        mean_price = mean_of(opened, high, low, close)
         volume = max(to_tick(money / mean_price, lot), lot)
-        share = 0.5 + 0.11 * math.tanh(move / volatility) + 0.035 * normals[4, t]
+        share = 0.5 + 0.042 * math.tanh(move / volatility) + 0.055 * normals[4, t]
         trades = max(1.0, round(volume * mean_price / 900.0 * math.exp(0.15 * normals[5, t])))
         out[0, t] = opened
         out[1, t] = high
         out[2, t] = low
         out[3, t] = close
         out[4, t] = volume
-        out[5, t] = volume * mean_price
+        out[5, t] = to_tick(volume * mean_price, MONEY_STEP)
         out[6, t] = trades
         out[7, t] = min(to_tick(volume * min(max(share, 0.05), 0.95), lot), volume)
         out_volatility[t] = volatility
@@ -158,7 +175,7 @@ def symbol_path(
             squares = 0.0
             for k in range(t + 1 - windows[0], t + 1):
                 squares += (out[3, k] - mean) ** 2
-            width = 2.0 * math.sqrt(squares / windows[0])
+            width = 2.0 * math.sqrt(squares / (windows[0] - 1))
             state, left = _reversion_state(state, left, close - mean, width, windows[1])
         elif kind == 3 and t >= windows[0]:
             highest, lowest = out[1, t - 1], out[2, t - 1]
@@ -214,4 +231,3 @@ def seasons(hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     volume /= volume.mean()
     index = hours % 168
     return volatility[index], volume[index]
-

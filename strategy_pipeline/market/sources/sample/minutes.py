@@ -14,10 +14,10 @@ from numba import njit, uint64
 
 from strategy_pipeline import rng
 from strategy_pipeline.market.sources.sample.hours import Hours
-from strategy_pipeline.market.sources.sample.kernels import tick, to_tick
+from strategy_pipeline.market.sources.sample.kernels import MONEY_STEP, mean_of, tick, to_tick
 
 # An excursion beyond the ends is stretched at most this much towards the hour's extreme; a wick covers the rest.
-STRETCH = 1.25
+STRETCH = 1.5
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -96,7 +96,7 @@ def _weights(means, target, spread, normals, weights):
         raw[k] = math.exp(0.5 * normals[k])
     centre = target
     tilt = 0.0
-    for _ in range(12):
+    for _ in range(40):
         total, first, second = 0.0, 0.0, 0.0
         for k in range(60):
             x = (means[k] - centre) / spread
@@ -107,9 +107,10 @@ def _weights(means, target, spread, normals, weights):
             second += w * x * x
         first /= total
         variance = second / total - first * first
-        if abs(first) < 1e-12 or variance < 1e-12:
+        if abs(first) < 1e-12:
             break
-        tilt = min(max(tilt - first / variance, -25.0), 25.0)
+        # Newton, with steps short enough not to overshoot where the weights crowd into one minute.
+        tilt = min(max(tilt - min(max(first / max(variance, 1e-9), -4.0), 4.0), -40.0), 40.0)
     total = weights.sum()
     for k in range(60):
         weights[k] /= total
@@ -131,7 +132,7 @@ def minute_path(key, first_hour, values, volatility, lot, out):
         _prices(opened, high, low, close, volatility[h], normals, uniforms, block)
         means = (block[0] + block[1] + block[2] + block[3]) / 4.0
         spread = max(high - low, 1e-12 * close)
-        _weights(means, (opened + high + low + close) / 4.0, spread, normals[180:], weights)
+        _weights(means, mean_of(opened, high, low, close), spread, normals[180:], weights)
         lots = round(values[4, h] / lot)
         trades = round(values[6, h])
         taker = round(values[7, h] / lot)
@@ -139,12 +140,12 @@ def minute_path(key, first_hour, values, volatility, lot, out):
         done, lots_before, trades_before, money = 0.0, 0, 0, 0.0
         for k in range(60):
             done += weights[k]
-            lots_now = lots if k == 59 else min(int(math.floor(lots * done)), lots)
-            trades_now = trades if k == 59 else min(int(math.floor(trades * done)), trades)
+            lots_now = lots if k == 59 else min(math.floor(lots * done), lots)
+            trades_now = trades if k == 59 else min(math.floor(trades * done), trades)
             mine = lots_now - lots_before
             # Buyers take more in minutes that rise; what is left must still fit into the minutes to come.
             lean = 1.0 + 0.2 * math.tanh((block[3, k] - block[0, k]) * 8.0 / spread)
-            wanted = int(math.floor(taker_left * (mine / lots_left) * lean + 0.5)) if lots_left > 0 else 0
+            wanted = math.floor(taker_left * (mine / lots_left) * lean + 0.5) if lots_left > 0 else 0
             wanted = min(max(wanted, taker_left - (lots_left - mine), 0), mine, taker_left)
             lots_left -= mine
             taker_left -= wanted
@@ -158,9 +159,14 @@ def minute_path(key, first_hour, values, volatility, lot, out):
         room = 0.0
         for k in range(60):
             room += block[4, k] * (block[1, k] - block[2, k])
+        spent, paid = 0.0, 0.0
         for k in range(60):
             if room > 0.0:
                 block[5, k] += (values[5, h] - money) * block[4, k] * (block[1, k] - block[2, k]) / room
+            spent += block[5, k]
+            now = values[5, h] if k == 59 else to_tick(spent, MONEY_STEP)
+            block[5, k] = to_tick(now - paid, MONEY_STEP)
+            paid = now
 
 
 def minutes(seed: int, symbol: str, path: Hours, lot: float, first: int, last: int) -> np.ndarray:

@@ -13,9 +13,16 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline import rng
-from strategy_pipeline.market.sources.sample.universe import EPOCH, EPOCH_YEAR, NEWS_HOURS, PLANTED_EDGES, UNIVERSE, year_start
+from strategy_pipeline.market.sources.sample.universe import (
+    EPOCH,
+    EPOCH_YEAR,
+    NEWS_HOURS,
+    NEWS_THRESHOLD,
+    PLANTED_EDGES,
+    UNIVERSE,
+    year_start,
+)
 
-NEWS_THRESHOLD = 0.25  # mean score of the last `NEWS_HOURS` hours beyond which the planted drift holds
 _NEWS_A_DAY = {"BTC": 4.0, "ETH": 2.5}
 _POSTS_AN_HOUR = {"BTC": 0.6, "ETH": 0.4}
 _OUTLETS = ("Sample Wire", "Sample Ledger", "The Sample Block", "Sample Street Daily")

@@ -43,8 +43,8 @@ class SampleSymbol:
 
 
 UNIVERSE: tuple[SampleSymbol, ...] = (
-    SampleSymbol("BTC/USDT", 13_800.0, 1.6e9, 0.45, 0.78),
-    SampleSymbol("ETH/USDT", 740.0, 9.0e8, 0.58, 0.75),
+    SampleSymbol("BTC/USDT", 13_800.0, 1.6e9, 0.45, 0.76),
+    SampleSymbol("ETH/USDT", 740.0, 9.0e8, 0.58, 0.72),
     SampleSymbol("SOL/USDT", 22.0, 4.5e8, 0.75, 0.55),
     SampleSymbol("BNB/USDT", 240.0, 2.5e8, 0.62, 0.45),
     SampleSymbol("XRP/USDT", 1.95, 3.2e8, 0.70, 0.45),
@@ -90,21 +90,53 @@ class PlantedEdge:
 FAST, SLOW = 24, 96
 REVERSION_WINDOW, REVERSION_WIDTH, REVERSION_HOURS = 48, 2.0, 24
 BREAKOUT_WINDOW, BREAKOUT_HOURS = 72, 24
-NEWS_HOURS = 12
+NEWS_HOURS, NEWS_THRESHOLD = 12, 0.25
 
-_TREND = f"""momentum on {{}} 1h
+_MOMENTUM = f"""momentum on {{}} 1h
 enter long when ema(close, {FAST}) > ema(close, {SLOW})
 enter short when ema(close, {FAST}) < ema(close, {SLOW})
 exit long when ema(close, {FAST}) < ema(close, {SLOW})
 exit short when ema(close, {FAST}) > ema(close, {SLOW})"""
+_REVERSION = f"""mean_reversion on {{}} 1h
+enter long when zscore(close, {REVERSION_WINDOW}) < -{REVERSION_WIDTH:g}
+enter short when zscore(close, {REVERSION_WINDOW}) > {REVERSION_WIDTH:g}
+exit long when zscore(close, {REVERSION_WINDOW}) > 0
+exit short when zscore(close, {REVERSION_WINDOW}) < 0
+hold at most {REVERSION_HOURS} bars"""
+_BREAKOUT = f"""breakout on {{}} 1h
+enter long when close > lag(highest(high, {BREAKOUT_WINDOW}), 1)
+enter short when close < lag(lowest(low, {BREAKOUT_WINDOW}), 1)
+hold at most {BREAKOUT_HOURS} bars"""
+# sentiment.mean: mean score of the news about the asset that became available in the last NEWS_HOURS hours.
+_NEWS = f"""sentiment on {{}} 1h
+enter long when sentiment.mean > {NEWS_THRESHOLD:g}
+enter short when sentiment.mean < -{NEWS_THRESHOLD:g}
+exit long when not sentiment.mean > {NEWS_THRESHOLD:g}
+exit short when not sentiment.mean < -{NEWS_THRESHOLD:g}"""
 
 PLANTED_EDGES: tuple[PlantedEdge, ...] = (
-    PlantedEdge("SOL/USDT", "momentum", "trend", _TREND.format("SOL/USDT"), 0.050, 4.1, 0.3, 8),
-    PlantedEdge("BNB/USDT", "breakout", "b", "", 0.095, 4.1, 0.3, 8),
-    PlantedEdge("XRP/USDT", "mean_reversion", "m", "", 0.100, 3.9, 0.4, 8),
-    PlantedEdge("DOGE/USDT", "news", "n", "", 0.140, 3.9, 0.4, 8),
-    PlantedEdge("AVAX/USDT", "momentum", "trend", _TREND.format("AVAX/USDT"), 0.050, 4.1, 0.3, 8),
-)
+    PlantedEdge(
+        "SOL/USDT", "momentum", f"price drifts to the side on which its {FAST}h average stands of its {SLOW}h average",
+        _MOMENTUM.format("SOL/USDT"), 0.058, 4.3, 0.6, 20,
+    ),
+    PlantedEdge(
+        "BNB/USDT", "breakout", f"a close beyond the range of {BREAKOUT_WINDOW} hours runs on for {BREAKOUT_HOURS}",
+        _BREAKOUT.format("BNB/USDT"), 0.105, 4.1, 0.5, 20,
+    ),
+    PlantedEdge(
+        "XRP/USDT", "mean_reversion",
+        f"a close {REVERSION_WIDTH:g} deviations from its {REVERSION_WINDOW}h mean comes back within a day",
+        _REVERSION.format("XRP/USDT"), 0.100, 3.8, 0.5, 20,
+    ),
+    PlantedEdge(
+        "DOGE/USDT", "news", f"price follows clear news about it for {NEWS_HOURS} hours",
+        _NEWS.format("DOGE/USDT"), 0.165, 3.9, 0.5, 20,
+    ),
+    PlantedEdge(
+        "AVAX/USDT", "momentum", f"price drifts to the side on which its {FAST}h average stands of its {SLOW}h average",
+        _MOMENTUM.format("AVAX/USDT"), 0.058, 4.3, 0.6, 20,
+    ),
+)  # fmt: skip
 NULL_SYMBOLS: tuple[str, ...] = tuple(one.symbol for one in UNIVERSE if one.symbol not in {edge.symbol for edge in PLANTED_EDGES})
 
 
