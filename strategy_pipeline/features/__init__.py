@@ -8,25 +8,33 @@ of indicators (`indicators/`), labels and models (`forecasting/`), where matrice
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from strategy_pipeline.features.building import build
+    from strategy_pipeline.features.matrix import FeatureMatrix
+    from strategy_pipeline.features.scaling import RankScaler, RobustScaler
+    from strategy_pipeline.features.sentiment import score_text
+    from strategy_pipeline.features.sets import FEATURE_SETS, Feature, FeatureSet, UnknownFeatureSetError
+
+__all__ = [
+    "FEATURE_SETS", "Feature", "FeatureMatrix", "FeatureSet", "RankScaler", "RobustScaler", "UnknownFeatureSetError", "build",
+    "score_text",
+]  # fmt: skip
 
 _HOME = {
-    "FEATURE_SETS": "sets",
-    "Feature": "sets",
-    "FeatureSet": "sets",
-    "FeatureMatrix": "matrix",
-    "RankScaler": "scaling",
-    "RobustScaler": "scaling",
-    "UnknownFeatureSetError": "sets",
-    "build": "building",
-    "score_text": "sentiment",
+    "building": ("build",),
+    "matrix": ("FeatureMatrix",),
+    "scaling": ("RankScaler", "RobustScaler"),
+    "sentiment": ("score_text",),
+    "sets": ("FEATURE_SETS", "Feature", "FeatureSet", "UnknownFeatureSetError"),
 }
-
-__all__ = list(_HOME)
+_MODULE_OF = {name: module for module, exported in _HOME.items() for name in exported}
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -5,6 +5,8 @@ Lengths count bars of the bars' timeframe; those with ``@4h`` count bars of that
 
 from __future__ import annotations
 
+from typing import Any
+
 from strategy_pipeline.features.sets import Feature
 from strategy_pipeline.indicators import Arithmetic, Number, Series, Value, term
 
@@ -32,7 +34,7 @@ def log(a: Value) -> Value:
     return Arithmetic("log", (a,))
 
 
-def on(name: str, **params: float) -> Series:
+def on(name: str, **params: Any) -> Series:
     """An indicator of the close, or of whole bars."""
     return term(name, **params)
 
@@ -46,7 +48,7 @@ def at(value: Value, timeframe: str) -> Value:
     return value
 
 
-def part(name: str, output: str, **params: float) -> Series:
+def part(name: str, output: str, **params: Any) -> Series:
     """One output of an indicator that has several."""
     return term(name, output=output, **params)
 
@@ -261,7 +263,6 @@ def further(timeframe: str) -> tuple[Feature, ...]:
             kyle_lambda_96=on("kyle_lambda", length=96),
             roll_spread_96=on("roll_spread", length=96),
             corwin_schultz_24=on("corwin_schultz", length=24),
-            mass_flow_24=on("mfi", length=24),
         ),
         *_block(
             "cross_asset",

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from strategy_pipeline.errors import PipelineError
 from strategy_pipeline.indicators import bars_needed
 from strategy_pipeline.indicators.expressions import Value
@@ -33,7 +35,7 @@ class Feature:
     name: str
     block: str
     value: Value | None = None
-    read: Callable[[World], object] | None = None
+    read: Callable[[World], np.ndarray | None] | None = None
 
     def lookback(self, timeframe: str) -> int:
         """Bars of `timeframe` that determine a row, where none is missing; 1 for what reads no earlier bar."""

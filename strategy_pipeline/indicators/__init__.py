@@ -12,36 +12,42 @@ missing bar is NaN. Values before the first full window are NaN, never zero; inf
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
+from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Number, Series, Value
+
+if TYPE_CHECKING:
+    from strategy_pipeline.indicators.bank import Bank, UnknownSeriesError, compute
+    from strategy_pipeline.indicators.registry import (
+        UNITS,
+        Indicator,
+        IndicatorParameterError,
+        Output,
+        Param,
+        catalog,
+        indicator,
+        names,
+        spec,
+    )  # fmt: skip
+    from strategy_pipeline.indicators.terms import bars_needed, first_bar_needed, term
+
+__all__ = [
+    "ARITHMETIC", "UNITS", "Arithmetic", "Bank", "Indicator", "IndicatorParameterError", "Number", "Output", "Param", "Series",
+    "UnknownSeriesError", "Value", "bars_needed", "catalog", "compute", "first_bar_needed", "indicator", "names", "spec", "term",
+]  # fmt: skip
+
+# Expressions cost nothing to import; the catalog brings TA-Lib and numba and waits until it is asked for.
 _HOME = {
-    "Number": "expressions",
-    "Series": "expressions",
-    "Arithmetic": "expressions",
-    "Value": "expressions",
-    "ARITHMETIC": "expressions",
-    "Indicator": "registry",
-    "IndicatorParameterError": "registry",
-    "Output": "registry",
-    "Param": "registry",
-    "UNITS": "registry",
-    "catalog": "registry",
-    "indicator": "registry",
-    "names": "registry",
-    "spec": "registry",
-    "Bank": "bank",
-    "UnknownSeriesError": "bank",
-    "compute": "bank",
-    "bars_needed": "terms",
-    "first_bar_needed": "terms",
-    "term": "terms",
+    "registry": ("UNITS", "Indicator", "IndicatorParameterError", "Output", "Param", "catalog", "indicator", "names", "spec"),
+    "bank": ("Bank", "UnknownSeriesError", "compute"),
+    "terms": ("bars_needed", "first_bar_needed", "term"),
 }
-
-__all__ = list(_HOME)
+_MODULE_OF = {name: module for module, exported in _HOME.items() for name in exported}
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -159,7 +159,8 @@ class Bank:
             given = (*given, *self._default_inputs(entry)[len(given) :])
         if len(given) != len(wanted):
             raise UnknownIndicatorError(
-                f"Expected {len(wanted)} inputs for {node.name!r} ({', '.join(wanted) or 'it reads whole bars'}), was {len(given)}; correct them."
+                f"Expected {len(wanted)} inputs for {node.name!r} ({', '.join(wanted) or 'it reads whole bars'}), "
+                f"was {len(given)}; correct them."
             )
         return Series(node.name, given, tuple(float(value) for value in values.values()))
 
@@ -180,9 +181,7 @@ class Bank:
             from strategy_pipeline.market.timeframes import TIMEFRAMES, is_finer
 
             if timeframe not in TIMEFRAMES:
-                raise UnknownIndicatorError(
-                    f"Expected a timeframe among {', '.join(TIMEFRAMES)}, was {timeframe!r}; nothing was computed; correct it."
-                )
+                raise UnknownIndicatorError(f"Expected a timeframe among {', '.join(TIMEFRAMES)}, was {timeframe!r}; correct it.")
             if not is_finer(self.bars.timeframe, timeframe):
                 raise InvalidBarsError(
                     f"Expected a timeframe coarser than the bars' {self.bars.timeframe}, was {timeframe}; finer values cannot be made "
@@ -201,7 +200,7 @@ class Bank:
         if symbol not in self._symbols:
             if symbol not in self.bars.symbols:
                 raise UnknownSymbolError(
-                    f"Expected a symbol among {', '.join(self.bars.symbols)}, was {symbol!r}; its series cannot be read; add it to the bars."
+                    f"Expected a symbol among {', '.join(self.bars.symbols)}, was {symbol!r}; it cannot be read; add it to the bars."
                 )
             row = self.bars.symbols.index(symbol)
             bank = Bank(self.bars.select((symbol,)), workers=self.workers)
@@ -403,13 +402,13 @@ def _call(shard: Callable[[], None]) -> None:
 def _check_arithmetic(value: Arithmetic) -> None:
     if value.op not in ARITHMETIC or len(value.operands) != ARITHMETIC[value.op]:
         raise UnknownIndicatorError(
-            f"Expected an operation among {', '.join(ARITHMETIC)} with its operands, was {value.op!r} with {len(value.operands)}; correct it."
+            f"Expected an operation among {', '.join(ARITHMETIC)} with its operands, was {value.op!r} with {len(value.operands)}."
         )
     if value.op in ("lag", "change"):
         steps = value.operands[1]
         if not isinstance(steps, Number) or steps.value < 0 or steps.value != round(steps.value):
             raise UnknownIndicatorError(
-                f"Expected {value.op} by a whole number of bars, 0 or more, was {steps!r}; a negative one would read the future; correct it."
+                f"Expected {value.op} by a whole number of bars, 0 or more, was {steps!r}; a negative one reads the future; correct it."
             )
 
 

@@ -150,6 +150,8 @@ class Indicator:
         it by less than 1e-6 of its scale. Recursive entries need more of them than their lookback.
     cumulative
         True when the level depends on where history starts (OBV): use its differences in rules and features.
+    compounding
+        True when that level multiplies instead of adds (NVI): use its relative changes.
     cost
         "linear" in bars, or "window" (grows with the window as well).
     scope
@@ -162,8 +164,8 @@ class Indicator:
     inputs: tuple[str, ...]
     params: tuple[Param, ...]
     outputs: tuple[Output, ...]
-    lookback: Callable[[Mapping[str, float]], int]
-    warmup: Callable[[Mapping[str, float]], int]
+    lookback: Callable[[Mapping[str, Any]], int]
+    warmup: Callable[[Mapping[str, Any]], int]
     source: str
     function: Callable[..., Any] = field(repr=False)
     description: str = ""
@@ -171,6 +173,7 @@ class Indicator:
     cost: Literal["linear", "window"] = "linear"
     scope: Literal["symbol", "universe"] = "symbol"
     annualised: bool = False  # the function also takes bars_per_year
+    compounding: bool = False
     borrows: bool = False  # the function never writes to its inputs, so it may be handed the bank's own arrays
 
     @property
@@ -237,10 +240,10 @@ def _near(name: str, known: Sequence[str]) -> str:
 def _load() -> None:
     global _loaded
     if not _loaded:
-        _loaded = True
         from strategy_pipeline.indicators.definitions import load_all
 
         load_all()
+        _loaded = True
 
 
 def register(entry: Indicator) -> Indicator:
@@ -269,8 +272,8 @@ def indicator(
     inputs: Sequence[str],
     params: Sequence[Param] = (),
     outputs: Sequence[Output],
-    lookback: Callable[[Mapping[str, float]], int] | int | None = None,
-    warmup: Callable[[Mapping[str, float]], int] | int,
+    lookback: Callable[[Mapping[str, Any]], int] | int | None = None,
+    warmup: Callable[[Mapping[str, Any]], int] | int,
     source: str,
     cumulative: bool = False,
     cost: Literal["linear", "window"] = "linear",
@@ -282,7 +285,7 @@ def indicator(
     `lookback` defaults to `warmup` minus one (a window of n bars has its first value at index n - 1).
     """
 
-    def constant(value: Callable[[Mapping[str, float]], int] | int) -> Callable[[Mapping[str, float]], int]:
+    def constant(value: Callable[[Mapping[str, Any]], int] | int) -> Callable[[Mapping[str, Any]], int]:
         return value if callable(value) else lambda _: value
 
     needed = constant(warmup)

@@ -39,8 +39,8 @@ talib_entry(
     warmup=lambda p: int(p["length"]) + 1 + ema_bars(p["length"]),
 )
 talib_entry("marketfi", "MARKETFI", "volume", ("high", "low", "volume"), (Output("value", "ratio", 0),), source="B. Williams, 1995")
-talib_entry("nvi", "NVI", "volume", CV, (Output("value", "ratio"),), source="P. Dysart, 1936", cumulative=True)
-talib_entry("pvi", "PVI", "volume", CV, (Output("value", "ratio"),), source="P. Dysart, 1936", cumulative=True)
+talib_entry("nvi", "NVI", "volume", CV, (Output("value", "ratio"),), source="P. Dysart, 1936", cumulative=True, compounding=True)
+talib_entry("pvi", "PVI", "volume", CV, (Output("value", "ratio"),), source="P. Dysart, 1936", cumulative=True, compounding=True)
 talib_entry(
     "pvo",
     "PVO",

@@ -15,7 +15,7 @@ from talib import abstract
 
 from strategy_pipeline.indicators.registry import Indicator, Output, Param, register
 
-Params = Mapping[str, float]
+Params = Mapping[str, Any]
 
 # exp(-FORGET) = 1e-9: a margin of a thousand under the 1e-6 that the catalog promises, for entries that take differences.
 FORGET = math.log(1e9)
@@ -56,6 +56,11 @@ def oscillator(name: str, low: float, high: float) -> Output:
     return Output(name, "oscillator", low, high)
 
 
+def _handle(function: str) -> Any:
+    """TA-Lib's own description of a function: its name, and its lookback for given parameters."""
+    return abstract.Function(function)  # type: ignore[attr-defined]
+
+
 def talib_entry(
     name: str,
     function: str,
@@ -70,6 +75,7 @@ def talib_entry(
     fixed: Mapping[str, float] | None = None,
     order: Sequence[int] | None = None,
     cumulative: bool = False,
+    compounding: bool = False,
     cost: Literal["linear", "window"] = "linear",
     description: str = "",
 ) -> None:
@@ -87,7 +93,7 @@ def talib_entry(
         return {**constants, **{theirs: value for ours, value in p.items() for theirs in names[ours]}}
 
     def lookback(p: Params) -> int:
-        handle = abstract.Function(function)
+        handle = _handle(function)
         if names or constants:
             handle.set_parameters(translate(p))
         return int(handle.lookback)
@@ -99,9 +105,10 @@ def talib_entry(
         return result
 
     needed = warmup or (lambda p: lookback(p) + 1)
-    text = description or f"{abstract.Function(function).info['display_name']}."
+    text = description or f"{_handle(function).info['display_name']}."
     register(
         Indicator(
-            name, family, tuple(inputs), tuple(params), tuple(outputs), lookback, needed, source, call, text, cumulative, cost, borrows=True
-        )
+            name, family, tuple(inputs), tuple(params), tuple(outputs), lookback, needed, source, call, text, cumulative, cost,
+            compounding=compounding, borrows=True,
+        )  # fmt: skip
     )

@@ -1,0 +1,58 @@
+"""What can be audited: named functions of bars, made from the catalog, from a feature set, or one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from strategy_pipeline.indicators import catalog, compute, spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from strategy_pipeline.features import FeatureSet
+    from strategy_pipeline.market import Bars
+
+# Bars -> an array (n_symbols, n_bars), a dict of them by output, or a FeatureMatrix.
+Function: TypeAlias = "Callable[[Bars], Any]"
+
+
+def catalog_functions(bars: Bars, names: Iterable[str] | None = None) -> dict[str, Function]:
+    """Every catalog entry (or those named) with default parameters, but for those whose fields the bars do not carry."""
+
+    def function(name: str) -> Function:
+        return lambda given: compute(name, given)
+
+    wanted = list(names) if names is not None else catalog()["name"].tolist()
+    return {name: function(name) for name in wanted if all(getattr(bars, field) is not None for field in spec(name).requires)}
+
+
+def feature_functions(
+    feature_set: str | FeatureSet = "standard", observations: Mapping[str, pd.DataFrame] | None = None
+) -> dict[str, Function]:
+    """One function that builds the set; on truncated bars it gets only the observations known by their last close."""
+    from strategy_pipeline.features import build
+
+    name = feature_set if isinstance(feature_set, str) else feature_set.name
+
+    def function(bars: Bars) -> Any:
+        known = {table: _known_by(frame, bars.available_at[-1]) for table, frame in (observations or {}).items()}
+        return build(bars, feature_set, observations=known)
+
+    return {name: function}
+
+
+def _known_by(frame: pd.DataFrame, moment: np.datetime64) -> pd.DataFrame:
+    known = frame["available_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+    return frame[known <= moment]
+
+
+def arrays_of(name: str, result: Any) -> dict[str, np.ndarray]:
+    """A function's result as named float64 arrays (n_symbols, n_bars)."""
+    if isinstance(result, Mapping):
+        return {f"{name}.{key}": np.asarray(values, dtype=np.float64) for key, values in result.items()}
+    if hasattr(result, "feature_names"):
+        return {f"{name}.{key}": result.values[:, :, k].astype(np.float64) for k, key in enumerate(result.feature_names)}
+    return {name: np.atleast_2d(np.asarray(result, dtype=np.float64))}

@@ -1,0 +1,101 @@
+"""The catalog: what every entry declares, and what a wrong name or value meets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from strategy_pipeline.errors import MissingColumnError, UnknownIndicatorError
+from strategy_pipeline.indicators import IndicatorParameterError, Output, catalog, compute, indicator, names, spec, term
+from strategy_pipeline.indicators.registry import FIELDS, UNITS, length, unregister
+
+
+def test_the_catalog_is_broad_and_every_entry_declares_itself():
+    table = catalog()
+    assert {"name", "family", "inputs", "params", "outputs", "warmup", "requires", "source"} <= set(table.columns)
+    assert table["name"].is_unique and len(table) >= 220
+    assert (table["family"] == "candles").sum() == 61
+    for row in table.itertuples():
+        assert len(row.source) > 3 and len(row.description) > 3, row.name
+        assert row.warmup >= 1 and 0 <= row.lookback <= row.warmup, row.name
+        for parameter in row.params.values():
+            assert parameter["low"] <= parameter["default"] <= parameter["high"], row.name
+        for output in row.outputs.values():
+            assert output["unit"] in UNITS and output["low"] < output["high"], row.name
+        assert set(row.requires) <= set(FIELDS)
+
+
+def test_search_ranges_are_within_what_is_accepted():
+    for name in names():
+        entry = spec(name)
+        for parameter in entry.params:
+            assert parameter.accept(name, parameter.low) == parameter.low
+            assert parameter.accept(name, parameter.high) == parameter.high
+
+
+def test_unknown_names_are_answered_with_near_ones(whole):
+    with pytest.raises(UnknownIndicatorError, match=r"'rsii'.*rsi"):
+        spec("rsii")
+    with pytest.raises(UnknownIndicatorError, match=r"'lenght'.*length"):
+        compute("rsi", whole, lenght=14)
+    with pytest.raises(UnknownIndicatorError, match=r"'signall'.*signal"):
+        compute("macd", whole, output="signall")
+    with pytest.raises(UnknownIndicatorError, match="price field"):
+        compute("ema", whole, series="clsoe")
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.5, float("nan"), "14", True])
+def test_a_length_that_makes_no_window_is_refused(whole, value):
+    with pytest.raises(IndicatorParameterError, match="length"):
+        compute("rsi", whole, length=value)
+
+
+def test_an_absent_required_input_is_named(whole):
+    without = whole.with_fields(taker_buy_volume=None)
+    with pytest.raises(MissingColumnError, match="taker_buy_volume"):
+        compute("taker_imbalance", without)
+    assert spec("taker_imbalance").requires == ("taker_buy_volume",)
+
+
+def test_several_outputs_come_as_a_dict_and_one_on_request(whole):
+    bands = compute("bbands", whole, length=10)
+    assert list(bands) == ["upper", "middle", "lower"]
+    np.testing.assert_array_equal(bands["lower"], compute("bbands", whole, length=10, output="lower"))
+
+
+def test_ones_own_indicator_takes_five_lines(gappy):
+    @indicator("body_share", family="price", inputs=("open", "close", "high", "low"), params=(length(5),),
+               outputs=(Output("value", "ratio", -1, 1),), warmup=lambda p: p["length"], source="a test")  # fmt: skip
+    def body_share(open, close, high, low, *, length):
+        """Mean of body over range."""
+        return np.convolve((close - open) / (high - low), np.ones(length) / length)[: len(open)]
+
+    try:
+        values = compute("body_share", gappy, length=4)
+        first = ((gappy.close - gappy.open) / (gappy.high - gappy.low))[0, :4].mean()
+        assert np.isnan(values[0, :3]).all() and values[0, 3] == pytest.approx(first)
+        assert np.isnan(values[1, 300:305]).all() and "body_share" in set(catalog()["name"])
+        with pytest.raises(IndicatorParameterError, match="body_share"):
+            indicator("body_share", family="price", inputs=("close",), outputs=(Output("value", "price"),), warmup=1, source="x")(len)
+    finally:
+        unregister("body_share")
+    assert "body_share" not in names()
+
+
+def test_a_function_that_returns_the_wrong_shape_is_told(whole):
+    @indicator("half", family="price", inputs=("close",), outputs=(Output("value", "price"),), warmup=1, source="a test")
+    def half(close):
+        return close[::2]
+
+    try:
+        with pytest.raises(IndicatorParameterError, match="half"):
+            compute("half", whole)
+    finally:
+        unregister("half")
+
+
+def test_a_term_fills_in_defaults():
+    built = term("macd", output="signal", slow=30)
+    assert built.params == (12.0, 30.0, 9.0) and built.output == "signal" and built.inputs[0].name == "close"
+    with pytest.raises(UnknownIndicatorError):
+        term("macd", slo=30)
