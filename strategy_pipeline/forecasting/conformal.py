@@ -58,5 +58,5 @@ def _bounds(sample: np.ndarray, level: float) -> tuple[float, float]:
     """The order statistics that a new exchangeable error falls between with at least the level asked."""
     ordered = np.sort(sample)
     n = len(ordered)
-    below = int(np.floor((n + 1) * (1 - level) / 2)) - 1
+    below = int(np.floor((n + 1) * (1 - level) / 2 + 1e-9)) - 1  # so that a whole number stays one
     return float(ordered[max(below, 0)]), float(ordered[min(n - 1 - max(below, 0), n - 1)])

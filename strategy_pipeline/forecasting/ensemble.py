@@ -16,7 +16,7 @@ from strategy_pipeline.errors import NoDataError
 from strategy_pipeline.forecasting.model import Forecaster, make, nest, unnest
 from strategy_pipeline.forecasting.panel import Panel
 from strategy_pipeline.forecasting.scaling import drift, summary, usable
-from strategy_pipeline.forecasting.volatility import annualised, ewma_variance, har_inputs, har_variance
+from strategy_pipeline.forecasting.volatility import annualised, ewma_variance, har_inputs, har_variance, where_listed
 
 Members = tuple[tuple[str, dict[str, Any]], ...]
 
@@ -85,7 +85,7 @@ class VolatilityEnsemble(_Ensemble):
         baseline = ewma_variance(panel)
         said = self._ask(panel, arrays, config, start)
         if not said:
-            return {"volatility": _where_listed(panel, annualised(baseline, panel.horizon))}
+            return {"volatility": where_listed(panel, annualised(baseline, panel.horizon))}
         total, weight = np.zeros(baseline.shape), np.zeros(baseline.shape)
         for name, parts in said.items():
             variance = parts["volatility"] ** 2
@@ -94,7 +94,7 @@ class VolatilityEnsemble(_Ensemble):
             weight[there] += config["weights"][name]
         with np.errstate(invalid="ignore", divide="ignore"):
             mixed = np.where(weight > 0, np.sqrt(total / weight), annualised(baseline, panel.horizon))
-        return {"volatility": _where_listed(panel, mixed)}
+        return {"volatility": where_listed(panel, mixed)}
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,6 @@ class ReturnEnsemble(_Ensemble):
         series = {"return": centre * sd, "up": _present_mean(up), "confidence": _present_mean(ranks) * agreement}
         missing = np.isnan(series["return"])
         return {name: np.where(missing, np.nan, values) for name, values in series.items()}
-
-
-def _where_listed(panel: Panel, values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(panel.close), np.nan, values)
 
 
 def _rank(z: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from numba import njit
 from strategy_pipeline.forecasting.model import Forecaster, too_short
 from strategy_pipeline.forecasting.panel import Horizon, Panel
 from strategy_pipeline.forecasting.scores import judged_rows, volatility_scores
-from strategy_pipeline.forecasting.volatility import annualised, ewma_variance, strided
+from strategy_pipeline.forecasting.volatility import annualised, ewma_variance, strided, where_listed
 
 # Beyond this the aggregated forecast hardly reverts and a single shock moves it for months.
 MAX_PERSISTENCE = 0.9995
@@ -137,4 +137,4 @@ class GarchVolatility(Forecaster):
                 continue
             path = garch_path(returns[present[0] :], omega, alpha, beta)
             out[row, present[0] :] = aggregate(path, omega, alpha, beta, horizon.bars) / 1e4
-        return np.where(np.isnan(panel.close), np.nan, out)
+        return where_listed(panel, out)

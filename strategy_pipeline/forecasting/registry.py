@@ -59,6 +59,7 @@ class Registry:
             os.environ.setdefault(name, value)
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import SQLAlchemyError
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -69,7 +70,7 @@ class Registry:
             found = self._client.get_experiment_by_name(EXPERIMENT)
             location = Path(artifacts).absolute().as_uri() if artifacts is not None else None
             self._experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT, artifact_location=location)
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError) as error:
             raise StateVersionError(
                 f"Expected a model registry this MLflow can open at {tracking_uri}, was: {str(error).splitlines()[0]}; "
                 "move the database away and run again: fits are found in the lake and logged anew"
@@ -98,7 +99,14 @@ class Registry:
             if known.cutoff == day and known.content == content:
                 return known
         own = {str(k): str(v) for k, v in (tags or {}).items()}
-        given = {**own, "kind": kind, "cutoff": day, "content": content, "accepted": str(accepted).lower(), "fit": f"{kind}/{day}/{content}"}
+        given = {
+            **own,
+            "kind": kind,
+            "cutoff": day,
+            "content": content,
+            "accepted": str(accepted).lower(),
+            "fit": f"{kind}/{day}/{content}",
+        }
         run_id = self._run(given["fit"], kind, day, given)
         self._log_run(run_id, payload, metrics or {}, params or {})
         version = self._register(kind, run_id, given)

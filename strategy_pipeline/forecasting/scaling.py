@@ -47,8 +47,8 @@ def scaled(values: np.ndarray, scaler: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def check_features(panel: Panel, names: Sequence[str]) -> None:
-    """Raises `MissingInputError` when the features are not those the model was trained on."""
-    if tuple(panel.feature_names) != tuple(names):
+    """Raises `MissingInputError` when there are no features, or others than the model was trained on."""
+    if panel.feature_values is not None and tuple(panel.feature_names) != tuple(names):
         wrong = sorted(set(names) ^ set(panel.feature_names))[:3]
         raise MissingInputError(
             f"Expected the {len(names)} features of training, was {len(panel.feature_names)} ({', '.join(wrong) or 'another order'}), "

@@ -27,6 +27,11 @@ def annualised(variance: np.ndarray, horizon: Horizon) -> np.ndarray:
     return np.sqrt(variance / horizon.years)
 
 
+def where_listed(panel: Panel, values: np.ndarray) -> np.ndarray:
+    """The values, NaN where no bar is."""
+    return np.where(np.isnan(panel.close), np.nan, values)
+
+
 def ewma_variance(panel: Panel, decay: float = 0.94) -> np.ndarray:
     """Variance of the next horizon by exponential weights that decay by `decay` a horizon (RiskMetrics 1996)."""
     horizon = panel.horizon
@@ -54,7 +59,7 @@ class EwmaVolatility(Forecaster):
         return {}, {}, volatility_scores(forecast, forecast, panel.forward_variance()[:, rows]), True
 
     def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
-        return {"volatility": annualised(ewma_variance(panel, self.decay), panel.horizon)}
+        return {"volatility": where_listed(panel, annualised(ewma_variance(panel, self.decay), panel.horizon))}
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class HarVolatility(Forecaster):
         return arrays, {"inputs": list(HAR_INPUTS)}, scores, scores["qlike_trimmed"] < scores["qlike_trimmed_baseline"]
 
     def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
-        return {"volatility": annualised(har_variance(har_inputs(panel), arrays), panel.horizon)}
+        return {"volatility": where_listed(panel, annualised(har_variance(har_inputs(panel), arrays), panel.horizon))}
 
 
 HAR_INPUTS = (
