@@ -85,7 +85,8 @@ def construct_portfolio(
     shares = _strategy_shares(held.index.astype(str), strategy_returns, limits)
     if len(held):
         mode, raw = "strategies", shares.to_numpy() @ held.to_numpy()
-        reason = f"{len(held)} active strategies" + ("" if np.any(raw) else ", none of which holds a position")
+        idle = "" if np.any(raw) else ", none of which holds a position" if shares.any() else ", none with a record that justifies a bet"
+        reason = f"{len(held)} active strategies" + idle
     elif benchmark == "cash":
         mode, raw, reason = "cash", np.zeros(len(symbols)), "nothing is active: all in cash, as the benchmark setting says"
     else:
