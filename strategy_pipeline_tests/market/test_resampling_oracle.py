@@ -24,9 +24,9 @@ def _compare(made: Bars, venue: Bars) -> int:
         assert (both[name] == both[f"{name}_venue"]).all(), name
     np.testing.assert_allclose(both["volume"], both["volume_venue"], rtol=1e-9)
     for name in ("quote_volume", "trades", "taker_buy_volume"):
-        # The hourly file lacks these for a part of one symbol's history.
+        # The hourly file lacks these for UNI, and for BTC before 2022.
         known = both[name].notna() & both[f"{name}_venue"].notna()
-        assert known.mean() > 0.8
+        assert known.mean() > 0.75
         np.testing.assert_allclose(both[name][known], both[f"{name}_venue"][known], rtol=1e-9, err_msg=name)
     return len(both)
 
