@@ -136,17 +136,20 @@ class Bank:
             levels.setdefault(depth, {})[(id(bank), node)] = bank
         return depth
 
-    def _route(self, value: Series) -> tuple[Bank, Series]:
-        """The bank that computes `value` (its timeframe, its symbol) and what is left to compute there."""
-        if value.timeframe is not None:
-            bank, value = self._at(value.timeframe), replace(value, timeframe=None)
-            return bank._route(value)
+    def _step(self, value: Series) -> tuple[Bank, Series]:
+        """The bank one step nearer to where `value` is computed (its symbol, its timeframe, its universe), and what is left."""
         if value.symbol is not None:
-            bank, value = self._of(value.symbol), replace(value, symbol=None)
-            return bank._route(value)
+            return self._of(value.symbol), replace(value, symbol=None)
+        if value.timeframe is not None:
+            return self._at(value.timeframe), replace(value, timeframe=None)
         if self._parent is not None and value.name not in FIELDS and "." not in value.name and spec(value.name).scope == "universe":
             return self._parent, value
         return self, value
+
+    def _route(self, value: Series) -> tuple[Bank, Series]:
+        """The bank that computes `value`, and what is left to compute there."""
+        bank, node = self._step(value)
+        return (bank, node) if bank is self and node is value else bank._route(node)
 
     def _canonical(self, node: Series) -> Series:
         """Defaults filled in, output set aside: what one computation serves."""
@@ -210,21 +213,12 @@ class Bank:
         return self._symbols[symbol]
 
     def _fit(self, array: Array, source: Bank) -> Array:
-        """`array` of `source` on this bank's rows and bars."""
-        if source is self:
-            return array
-        top, source_top = self._parent or self, source._parent or source
-        if source_top is not top:  # a higher timeframe: each of our bars sees the newest bar closed by its own close
-            fixed = source._parent is not None and array.shape[0] == 1
+        """`array` of `source` (a higher timeframe, one symbol, or the universe of this one's) on this bank's rows and bars."""
+        if source.bars.timeframe != self.bars.timeframe:  # each of our bars sees the newest bar closed by its own close
             array = _gather(array, _known_at(np.asarray(source.bars.available_at), np.asarray(self.bars.available_at)))
-            present = self._present
-            if fixed and self._parent is None:
-                present = top._present[top.bars.symbols.index(source.bars.symbols[0])][None, :]
-            elif not fixed and self._parent is not None:
-                array = array[top.bars.symbols.index(self.bars.symbols[0])][None, :]
-            array = np.where(present, array, np.nan)
-        elif self._parent is not None and source._parent is None:  # a universe's series, read for one symbol
-            array = array[top.bars.symbols.index(self.bars.symbols[0])][None, :]
+            array = np.where(self._present, array, np.nan)
+        elif source is self._parent:
+            array = array[source.bars.symbols.index(self.bars.symbols[0])][None, :]
         return np.ascontiguousarray(np.broadcast_to(array, self._shape))
 
     # -- evaluation
@@ -239,9 +233,11 @@ class Bank:
         if isinstance(value, Arithmetic):
             self._store.computed += 1
             return self._store.put(key, (np.array(np.broadcast_to(self._calculate(value), self._shape)),))[0]
-        bank, node = self._route(value)
+        bank, node = self._step(value)
         if bank is not self:
             return self._store.put(key, (self._fit(bank._resolve(node), bank),))[0]
+        if node is not value:
+            return self._resolve(node)
         if node.name in FIELDS:
             return self._field(node)
         if "." in node.name:

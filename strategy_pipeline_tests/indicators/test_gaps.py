@@ -28,7 +28,10 @@ def test_a_gap_is_skipped_and_stays_a_gap(name):
     bars = random_walk(1, 420, seed=11)
     gone = np.r_[150:155, 300]
     kept = np.setdiff1d(np.arange(420), gone)
-    fields = {field: getattr(bars, field)[:, kept] for field in ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume")}
+    fields = {
+        field: getattr(bars, field)[:, kept]
+        for field in ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume")
+    }
     closed_up = Bars(symbols=bars.symbols, timeframe="1h", times=bars.times[: len(kept)], **fields)
     expected = outputs(name, closed_up)
     for key, values in outputs(name, blanked(bars, 0, gone)).items():
@@ -83,7 +86,8 @@ def test_degenerate_rows_give_numbers_or_nan_and_never_infinity(kind):
 
 
 @pytest.mark.parametrize(
-    "name", ["rsi", "stoch", "cci", "adx", "zscore", "rank", "roc", "natr", "realized_volatility", "yang_zhang", "hurst", "bbands", "ema", "atr"]
+    "name",
+    ["rsi", "stoch", "cci", "adx", "zscore", "rank", "roc", "natr", "realized_volatility", "yang_zhang", "hurst", "bbands", "ema", "atr"],
 )
 def test_prices_in_another_currency_scale_prices_and_leave_the_rest(name, whole):
     scaled = whole.with_fields(**{field: getattr(whole, field) * 1024.0 for field in ("open", "high", "low", "close")})

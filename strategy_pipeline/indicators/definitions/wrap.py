@@ -108,7 +108,19 @@ def talib_entry(
     text = description or f"{_handle(function).info['display_name']}."
     register(
         Indicator(
-            name, family, tuple(inputs), tuple(params), tuple(outputs), lookback, needed, source, call, text, cumulative, cost,
-            compounding=compounding, borrows=True,
-        )  # fmt: skip
+            name,
+            family,
+            tuple(inputs),
+            tuple(params),
+            tuple(outputs),
+            lookback,
+            needed,
+            source,
+            call,
+            text,
+            cumulative,
+            cost,
+            compounding=compounding,
+            borrows=True,
+        )
     )
