@@ -1,0 +1,110 @@
+"""An Optuna study in a journal file that is the same whether or not it was killed on the way.
+
+Trials are asked for and told in batches. The sampler is made anew for each batch from the seed, the study and
+the batch's number, so it needs no memory of its own; and a study found with an unfinished batch is rebuilt
+without that batch's trials before the search goes on. So what a batch proposes depends on the finished
+batches alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strategy_pipeline.rng import derive_seed
+
+if TYPE_CHECKING:
+    import optuna
+
+BATCH = "batch"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Optuna without its log lines; the verbosity is put back."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def open_storage(path: Path | None) -> Any:
+    """The journal at `path`, None for memory. A last line cut off by a kill is removed: the next one would be glued to it."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    if path is None:
+        return optuna.storages.InMemoryStorage()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) != len(content):
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
+    return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=_file_lock(path)))
+
+
+def _file_lock(path: Path) -> Any:
+    """A lock that dies with its process. Optuna's own are files, and after a kill they keep the next run waiting."""
+    from filelock import FileLock
+    from optuna.storages.journal import BaseJournalFileLock
+
+    class ProcessLock(BaseJournalFileLock):
+        def __init__(self) -> None:
+            self._lock = FileLock(f"{path}.lock")
+
+        def acquire(self) -> bool:
+            self._lock.acquire()
+            return True
+
+        def release(self) -> None:
+            self._lock.release()
+
+    return ProcessLock()
+
+
+def finished_batches(study: optuna.Study, sizes: list[int]) -> int:
+    """How many batches from the first on are complete: every trial of them asked for and told."""
+    told: dict[int, int] = {}
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.is_finished() and BATCH in trial.user_attrs:
+            told[trial.user_attrs[BATCH]] = told.get(trial.user_attrs[BATCH], 0) + 1
+    done = 0
+    while done < len(sizes) and told.get(done, 0) == sizes[done]:
+        done += 1
+    return done
+
+
+def open_study(storage: Any, name: str, directions: list[str], sizes: list[int]) -> tuple[optuna.Study, int]:
+    """The study without the trials of unfinished batches, and the number of the batch to go on with."""
+    import optuna
+
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    done = finished_batches(study, sizes)
+    trials = study.get_trials(deepcopy=True)
+    kept = [trial for trial in trials if trial.user_attrs.get(BATCH, len(sizes)) < done and trial.state.is_finished()]
+    if len(kept) == len(trials):
+        return study, done
+    # A kill between deleting and adding loses finished batches, never their result: they come out the same again.
+    optuna.delete_study(study_name=name, storage=storage)
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions)
+    study.add_trials(kept)
+    return study, finished_batches(study, sizes)
+
+
+def sampler_of(name: str, seed: int, key: str, batch: int, batch_size: int) -> Any:
+    """A fresh sampler for one batch: ``tpe`` or ``nsga2``."""
+    import optuna
+
+    number = derive_seed(seed, "optimization", key, batch) % 2**32
+    if name == "nsga2":
+        return optuna.samplers.NSGAIISampler(population_size=max(batch_size, 2), seed=number)
+    # Two batches at random before the model has a say; `constant_liar` keeps a batch from proposing one point many times.
+    return optuna.samplers.TPESampler(n_startup_trials=min(2 * batch_size, 20), multivariate=True, constant_liar=True, seed=number)
