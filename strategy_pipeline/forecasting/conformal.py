@@ -34,7 +34,7 @@ def rolling_intervals(
     h = panel.horizon
     n_symbols, n = centre.shape
     errors = (panel.forward_return() - centre) / sd
-    window = max(int(round(days / 365 / h.years)) * h.bars, MIN_ERRORS * h.bars)
+    window = max(round(days / 365 / h.years) * h.bars, MIN_ERRORS * h.bars)
     stride = h.stride
     steps = panel.steps
     counted = np.flatnonzero(steps % stride == 0)

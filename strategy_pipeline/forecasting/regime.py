@@ -125,7 +125,8 @@ def fit_hmm(x: np.ndarray, iterations: int = 60, tolerance: float = 1e-5) -> tup
     transition = np.array([[0.95, 0.05], [0.05, 0.95]])
     mean, sd = np.array([low, high]), np.full(STATES, max(float(seen.std()) * 0.7, 1e-3))
     previous, used = -np.inf, 0
-    for used in range(1, iterations + 1):
+    for step in range(1, iterations + 1):
+        used = step
         weights, moves, loglik = expectation(x, start, transition, mean, sd)
         loglik /= len(seen)
         # Missing observations tell nothing of the means; their weights count for the transitions only.

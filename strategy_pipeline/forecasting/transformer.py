@@ -86,7 +86,7 @@ class MarketTransformer(Forecaster):
         arrays |= nest("net", weights) | nest("scaler", scaler)
 
         judged = strided(n, h, n - h.bars, judge)
-        quantiles, probabilities = self._run(inputs, weights, stop)
+        quantiles, _ = self._run(inputs, weights, stop)
         centre = _centre(quantiles)
         b = slope(centre[:, stopping], np.tanh(z[:, stopping]))
         outcome, forecast = z[:, judged], b * centre[:, judged]
