@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from strategy_pipeline.analytics.assets import asset_ranking
-    from strategy_pipeline.analytics.pnl import Attribution, attribution
     from strategy_pipeline.analytics.dependence import correlation
+    from strategy_pipeline.analytics.leaderboard import LEADERBOARD_COLUMNS, strategy_ranking
+    from strategy_pipeline.analytics.pnl import Attribution, attribution
     from strategy_pipeline.analytics.regimes import regime_performance
     from strategy_pipeline.analytics.report import ReportInputs, performance_report
-    from strategy_pipeline.analytics.leaderboard import LEADERBOARD_COLUMNS, strategy_ranking
 
 _HOMES = {
     "asset_ranking": "assets",

@@ -173,7 +173,9 @@ def _forecasts(symbols: pd.Series, forecasts: pd.DataFrame | None) -> tuple[np.n
         return nothing, nothing
     missing = {"symbol", "return"} - set(forecasts.columns)
     if missing:
-        raise MissingColumnError(f"Expected forecasts with symbol and return, was without {', '.join(sorted(missing))}; rename or leave them out")
+        raise MissingColumnError(
+            f"Expected forecasts with symbol and return, was without {', '.join(sorted(missing))}; rename or leave them out"
+        )
     known = forecasts.set_index("symbol")
     expected = known["return"].reindex(symbols).to_numpy(dtype=float)
     if "volatility" not in known.columns:
