@@ -91,8 +91,22 @@ def make_arena(bars: Bars, start: Any, end: Any) -> Arena:
     if not (spans[:, tile.SPAN_STOP] > spans[:, tile.SPAN_START]).any():
         raise NoDataError("Expected a symbol with prices in the range, was none: every bar is missing; choose another range or source")
     volume = bars.volume * bars.close if bars.quote_volume is None else bars.quote_volume
-    arrays = (marks, np.log(marks), benchmark, square, mean, variance, volume, next_bar, bits.pack(exists), spans)
-    return Arena(bars, *map(frozen, arrays), days.astype("datetime64[ns]"), frozen(day_last), frozen(daily))
+    return Arena(
+        bars=bars,
+        marks=frozen(marks),
+        log_marks=frozen(np.log(marks)),
+        benchmark=frozen(benchmark),
+        benchmark_square=frozen(square),
+        benchmark_mean=mean,
+        benchmark_variance=variance,
+        traded_value=frozen(volume),
+        next_bar=frozen(next_bar),
+        present=frozen(bits.pack(exists)),
+        spans=frozen(spans),
+        days=days.astype("datetime64[ns]"),
+        day_last=frozen(day_last),
+        daily_benchmark=daily,
+    )
 
 
 def frozen(array: np.ndarray) -> np.ndarray:

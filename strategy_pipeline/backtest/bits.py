@@ -21,13 +21,16 @@ MAX_DEPTH = 64  # of a rule's stack
 
 
 @intrinsic
-def trailing_zeros(typingctx: Any, word: Any) -> Any:
+def _trailing_zeros(typingctx: Any, word: Any) -> Any:
     """Number of zero bits below the lowest set bit; 64 for 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), generate
+
+
+trailing_zeros: Any = _trailing_zeros  # numba fills in the context it is declared with
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
@@ -129,7 +132,8 @@ def next_set(words: np.ndarray, start: int, stop: int) -> int:
         if w > final:
             return stop
         word = words[w]
-    return min(stop, (w << 6) + np.int64(trailing_zeros(word)))
+    found = (w << 6) + int(trailing_zeros(word))
+    return found if found < stop else stop
 
 
 def pack(mask: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -87,23 +88,24 @@ def backtest(
         size = max(1, min(64, -(-len(block) // (4 * threads))))
         cuts = [(first, min(first + size, len(block))) for first in range(0, len(block), size)]
         mask = frozen(applies[at : at + len(block)])
-        map_shards(lambda cut, *, t=tables, m=mask, o=out, d=days: _run(arena, t, costs, fill, m, cut, o, d), cuts, workers=workers)
+        map_shards(partial(_run, arena, tables, costs, fill, mask, out, days), cuts, workers=workers)
         at += len(block)
     return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series, (start, end))
 
 
-def capture(strategy: Strategy, arena: Arena, symbol: int, costs: Costs, fill: str, series: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The trades of one strategy on one symbol, as `walk` writes them."""
-    plan = make_plan([strategy], arena.bars.symbols, arena.bars.timeframe)
-    source = _Source(Bank(arena.bars, series=series, workers=1, max_bytes=BANK_BYTES), plan)
-    for message in plan.failures.values():
-        raise StrategyError(message)
-    t = source.tables(plan.entries)
+def capture(strategy: Strategy, arena: Arena, costs: Costs, fill: str, series: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The trades of one strategy on each symbol, as `walk` writes them; on every symbol, also those it does not name."""
     bars = arena.bars
-    return tile.capture(
-        t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, t.aux, bars.open, bars.high, bars.low, bars.close, arena.next_bar,
-        arena.present, arena.spans, costs.fee, costs.slippage, fill == "close", costs.market_targets, symbol,
-    )  # fmt: skip
+    plan = make_plan([strategy], bars.symbols, bars.timeframe)
+    source = _Source(Bank(bars, series=series, workers=1, max_bytes=BANK_BYTES), plan)
+    t = source.tables(plan.entries)
+    return [
+        tile.capture(
+            t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, t.aux, bars.open, bars.high, bars.low, bars.close, arena.next_bar,
+            arena.present, arena.spans, costs.fee, costs.slippage, fill == "close", costs.market_targets, symbol,
+        )
+        for symbol in range(len(bars.symbols))
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +122,13 @@ class Tables:
 
 
 def _run(
-    arena: Arena, t: Tables, costs: Costs, fill: str, applies: np.ndarray, cut: tuple[int, int], sums: np.ndarray, daily: np.ndarray
+    arena: Arena, t: Tables, costs: Costs, fill: str, applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int]
 ) -> None:
     bars = arena.bars
     tile.run_tile(
         t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
-        arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present, arena.spans,
-        arena.day_last, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
+        arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present,
+        arena.spans, arena.day_last, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
     )  # fmt: skip
 
 

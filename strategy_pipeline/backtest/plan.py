@@ -71,7 +71,8 @@ class Plan:
 
     def add(self, strategy: Strategy, id: str, symbols: tuple[int, ...]) -> None:
         """Encode a checked strategy."""
-        rules, literals = [], set()
+        rules: list[int] = []
+        literals: set[int] = set()
         for name in RULES:
             rule, used = self._rule(getattr(strategy, name))
             rules.append(rule)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest.plan import Entry
     from strategy_pipeline.strategies import Strategy
 
+KEPT = 64  # strategies whose trades stay in memory once asked for
+
 TRADE_COLUMNS = {
     "closed": col.CLOSED, "trades": col.TRADES, "wins": col.WINS, "losers": col.LOSERS, "profit": col.PROFIT, "loss": col.LOSS,
     "win_return": col.WIN_RETURN, "loss_return": col.LOSS_RETURN, "turnover": col.TURNOVER, "held": col.HELD,
@@ -60,6 +62,7 @@ class BacktestResult:
         self.days = arena.days
         self.costs, self.fill, self._window = costs, fill, window
         self._arena, self._sums, self._applies, self._series = arena, sums, applies, series
+        self._kept: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         self._row = {id: row for row, id in enumerate(self.strategy_ids)}
         counts = applies.astype(np.float64) @ arena.listed.astype(np.float64)
         self.daily_returns = np.divide(daily, counts, out=daily, where=counts > 0)
@@ -210,7 +213,11 @@ class BacktestResult:
             raise UnknownSymbolError(
                 f"Expected a symbol of strategy {id} ({', '.join(self.strategies[id].symbols)}), was {symbol}; choose one"
             )
-        return capture(self.strategies[id], self._arena, self._symbol(symbol), self.costs, self.fill, self._series)
+        if id not in self._kept:
+            if len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[id] = capture(self.strategies[id], self._arena, self.costs, self.fill, self._series)
+        return self._kept[id][self._symbol(symbol)]
 
     def _symbol(self, symbol: str) -> int:
         if symbol not in self.symbols:

@@ -18,8 +18,9 @@ where no jitter is given). It lies in [0, 1]; NaN for fewer than `MIN_TRADES` cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ import pandas as pd
 from strategy_pipeline.backtest.costs import Costs
 from strategy_pipeline.backtest.result import BacktestResult
 from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.market.timeframes import to_time
 from strategy_pipeline.resampling import block_bootstrap_indices
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import Strategy
@@ -52,6 +54,11 @@ class MonteCarlo:
     summary: pd.DataFrame
     bands: dict[str, pd.DataFrame]
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """id -> robustness, NaN where undefined."""
+        return {str(id): float(value) for id, value in self.summary["robustness"].items()}
+
 
 def monte_carlo(
     result: BacktestResult,
@@ -59,6 +66,8 @@ def monte_carlo(
     *,
     n: int,
     seed: int,
+    start: Any = None,
+    end: Any = None,
     ruin: float = 0.5,
     cost_multiple: float = 2.0,
     jitter: Callable[[Strategy, np.random.Generator], Sequence[Strategy]] | None = None,
@@ -70,6 +79,7 @@ def monte_carlo(
     ----------
     n : paths per strategy
     seed : of every draw; a strategy's draws depend on (seed, its id) only, not on its company
+    start, end : half-open range of days; only trades that close in it, and returns on its days, count
     ruin : drawdown, in (0, 1], that counts as ruin
     cost_multiple : fee and slippage times this for the cost stress
     jitter : from a strategy and a generator, strategies like it (`strategies.with_parameters`); None is none
@@ -87,12 +97,17 @@ def monte_carlo(
         )
     if n < 1 or not 0 < ruin <= 1 or not cost_multiple >= 0:
         raise StrategyError(f"Expected n >= 1, ruin in (0, 1], cost_multiple >= 0, was {n}, {ruin}, {cost_multiple}; correct them")
-    stressed = _stressed(result, ids, cost_multiple, workers)
-    shares = _jittered(result, ids, jitter, seed, workers)
+    window = (start, end)
+    stressed = _stressed(result, ids, cost_multiple, window, workers)
+    shares = _jittered(result, ids, jitter, seed, window, workers)
     rows, bands = [], {}
     for id in ids:
-        effects = trade_effects(result, id)
-        row = {"trades": len(effects), "stressed_return": stressed.get(id, np.nan), "jitter_share": shares.get(id, np.nan)}
+        effects = trade_effects(result, id, start, end)
+        row: dict[str, float] = {
+            "trades": len(effects),
+            "stressed_return": stressed.get(id, np.nan),
+            "jitter_share": shares.get(id, np.nan),
+        }
         if len(effects) >= MIN_TRADES:
             final, drawdown, bands[id] = resample_trades(effects, n, generator(seed, "monte_carlo", id))
             row |= {f"return_p{p}": value for p, value in zip(PERCENTILES, np.percentile(final, PERCENTILES), strict=True)}
@@ -107,8 +122,8 @@ def monte_carlo(
     return MonteCarlo(pd.DataFrame(rows, index=pd.Index(list(ids), name="strategy_id", dtype=object), columns=names), bands)
 
 
-def trade_effects(result: BacktestResult, id: str) -> np.ndarray:
-    """What each closed trade did to pooled equity, float64 (n_trades,), in order of exit (then of symbol)."""
+def trade_effects(result: BacktestResult, id: str, start: Any = None, end: Any = None) -> np.ndarray:
+    """What each trade that closed in [start, end) did to pooled equity, float64 (n_trades,), by exit, then by symbol."""
     names = [symbol for symbol in result.symbols if result.trades_on(id, symbol)]
     parts = []
     for symbol in names:
@@ -118,6 +133,10 @@ def trade_effects(result: BacktestResult, id: str) -> np.ndarray:
     if not parts:
         return np.empty(0)
     frame = pd.concat(parts).sort_values("exit", kind="stable")
+    if start is not None:
+        frame = frame[frame["exit"] >= pd.Timestamp(to_time(start), tz="UTC")]
+    if end is not None:
+        frame = frame[frame["exit"] < pd.Timestamp(to_time(end), tz="UTC")]
     return frame["effect"].to_numpy() / len(names)
 
 
@@ -141,23 +160,27 @@ def resample_trades(effects: np.ndarray, n: int, rng: np.random.Generator) -> tu
     return final, drawdown, bands
 
 
-def _stressed(result: BacktestResult, ids: Sequence[str], multiple: float, workers: int) -> Mapping[str, float]:
+def _stressed(result: BacktestResult, ids: Sequence[str], multiple: float, window: tuple[Any, Any], workers: int) -> dict[str, float]:
     if not ids:
         return {}
     costs: Costs = replace(result.costs, fee_bps=result.costs.fee_bps * multiple, slippage_bps=result.costs.slippage_bps * multiple)
     again = result.rerun([result.strategies[id] for id in ids], costs=costs, workers=workers)
-    return again.pooled["total_return"].to_dict()
+    return _total_returns(again, window)
 
 
 def _jittered(
     result: BacktestResult, ids: Sequence[str], jitter: Callable[[Strategy, np.random.Generator], Sequence[Strategy]] | None,
-    seed: int, workers: int,
-) -> Mapping[str, float]:  # fmt: skip
+    seed: int, window: tuple[Any, Any], workers: int,
+) -> dict[str, float]:  # fmt: skip
     if jitter is None:
         return {}
     drawn = {id: list(jitter(result.strategies[id], generator(seed, "jitter", id))) for id in ids}
     everyone = [other for found in drawn.values() for other in found]
     if not everyone:
         return {}
-    total = result.rerun(everyone, workers=workers).pooled["total_return"]
-    return {id: float((total.reindex([other.id for other in found]) > 0).mean()) for id, found in drawn.items() if found}
+    total = _total_returns(result.rerun(everyone, workers=workers), window)
+    return {id: float(np.mean([total.get(other.id, np.nan) > 0 for other in found])) for id, found in drawn.items() if found}
+
+
+def _total_returns(result: BacktestResult, window: tuple[Any, Any]) -> dict[str, float]:
+    return dict(zip(result.strategy_ids, result.summary(*window)["total_return"].tolist(), strict=True))

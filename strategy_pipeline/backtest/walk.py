@@ -131,7 +131,7 @@ def walk(
             signal = next_short
         timed = end
         if hold > 0 and entry + hold < end:
-            timed = min(end, np.int64(next_bar[entry + hold]))
+            timed = min(end, int(next_bar[entry + hold]))
         at_open = False
         if at_close:
             if timed < end and timed <= signal:
@@ -139,7 +139,7 @@ def walk(
             else:
                 leave, reason = signal, SIGNAL
         else:
-            filled = end if signal >= end else min(end, np.int64(next_bar[signal + 1]))
+            filled = end if signal >= end else min(end, int(next_bar[signal + 1]))
             leave, reason, at_open = min(filled, timed), (SIGNAL if filled <= timed else TIME), True
         if leave >= end:
             at_open = False

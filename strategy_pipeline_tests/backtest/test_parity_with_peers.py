@@ -45,7 +45,7 @@ def agree_with_vectorbt(bars: Bars, workload: str, side: str, pairs: list[tuple[
         "W2b": {"sl_stop": 0.03, "tp_stop": 0.06},
     }[workload]
     portfolio = vbt.Portfolio.from_signals(
-        pd.DataFrame({i: bars.close[0] for i in range(len(pairs))}, index=index),
+        pd.DataFrame(dict.fromkeys(range(len(pairs)), bars.close[0]), index=index),
         pd.DataFrame({i: enter for i, (enter, _) in enumerate(drawn)}, index=index),
         pd.DataFrame({i: leave for i, (_, leave) in enumerate(drawn)}, index=index),
         open=pd.Series(bars.open[0], index=index),
