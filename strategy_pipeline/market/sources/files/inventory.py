@@ -80,7 +80,12 @@ def take_inventory(pattern: str | Path) -> Inventory:
 def _files(pattern: str | Path) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        found = [file for file in path.rglob("*") if file.is_file() and file.name.endswith(SUFFIXES) and not file.name.startswith(".")]
+        # Hidden files and folders (a state folder, a virtual environment) hold no market.
+        found = [
+            file
+            for file in path.rglob("*")
+            if file.name.endswith(SUFFIXES) and file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]
         if not found:
             raise NoDataError(f"Expected market data in the folder {path}, was no file of {', '.join(SUFFIXES)}; point data at another")
         return sorted(found)

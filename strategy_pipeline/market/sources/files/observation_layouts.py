@@ -24,6 +24,7 @@ from strategy_pipeline.errors import MissingColumnError
 from strategy_pipeline.market.observations import OBSERVATION_TABLES, empty_table
 from strategy_pipeline.market.sources.files import bar_layouts
 from strategy_pipeline.market.sources.files.choice import pick_venue
+from strategy_pipeline.market.sources.files.depth import replay
 from strategy_pipeline.market.sources.files.inventory import TableHolding
 from strategy_pipeline.market.sources.files.names import read_name, stamps
 from strategy_pipeline.market.sources.releases import macro_table
@@ -71,6 +72,8 @@ def read_table(
             feeds, reader = _READERS[holding.layout]
             if table in feeds:
                 parts.append(reader(holding.path, table))
+    if table == "book":
+        parts += [_depth(*pair) for pair in _depth_pairs(holdings)]
     parts = [part for part in (_between(part, start, end) for part in parts) if len(part)]
     if not parts:
         return empty_table(table), []
@@ -286,7 +289,7 @@ def _depth_snapshots(path: Path, table: str) -> pd.DataFrame:
     keys = ["recv_ns", "venue", "symbol", "level"]
     sides = {}
     for code, side in (("b", "bid"), ("a", "ask")):
-        part = frame[frame["side"].isin([code, side])]
+        part = frame[frame["side"] == code]
         sides[side] = part.set_index(keys)[["price", "qty"]].rename(columns={"price": side, "qty": f"{side}_qty"})
     # A level that one side lacks is no level of the book.
     out = sides["bid"].join(sides["ask"], how="inner").reset_index()
@@ -294,6 +297,21 @@ def _depth_snapshots(path: Path, table: str) -> pd.DataFrame:
     out["ts"] = stamps(out["recv_ns"])
     out["available_at"] = out["ts"]
     return out.drop(columns="recv_ns")
+
+
+def _depth_pairs(holdings: Sequence[TableHolding]) -> list[tuple[Path, Path]]:
+    """Each file of updates with the snapshots that lie beside it."""
+    snapshots = {holding.path.parent: holding.path for holding in holdings if holding.layout == "depth_snapshots"}
+    updates = [holding.path for holding in holdings if holding.layout == "depth_updates"]
+    return [(snapshots[path.parent], path) for path in updates if path.parent in snapshots]
+
+
+def _depth(snapshots: Path, updates: Path) -> pd.DataFrame:
+    frame = replay(snapshots, updates)
+    if frame.empty:
+        return frame
+    times = stamps(frame["ts"])
+    return frame.assign(ts=times, available_at=_received(frame, times), symbol=_symbol_column(frame)).drop(columns="recv_ns")
 
 
 # ---- derivatives -------------------------------------------------------------------------------------------------
