@@ -160,7 +160,7 @@ def _run_batch(study: optuna.Study, strategy: Strategy, space: Sequence[Paramete
     values = run([candidate for candidate in candidates if candidate is not None])
     if number == 0 and strategy.id not in values:
         raise OptimizationError(
-            f"Expected a strategy that runs on these bars, was {strategy.id}, which fails; there is nothing to tune; backtest it for the reason"
+            f"Expected a strategy that runs on these bars, was {strategy.id}, which fails; nothing can be tuned; backtest it for the reason"
         )
     for trial, candidate in zip(asked, candidates, strict=True):
         found = values.get(candidate.id) if candidate else None
