@@ -35,7 +35,7 @@ _CACHED = 1 << 16
 
 def finite(value: object, what: str) -> float:
     """`value` as a finite float without negative zero; StrategyError names `what` otherwise."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise StrategyError(f"Expected a finite number as {what}, was {value!r}.")
     return float(value) + 0.0
 
@@ -46,9 +46,12 @@ def canonical_value(value: Value) -> Value:
     if isinstance(value, Number):
         return Number(finite(value.value, "a constant"))
     if isinstance(value, Series):
+        inputs = tuple(canonical_value(term) for term in value.inputs)
+        if any(isinstance(term, Number) for term in inputs):
+            raise StrategyError(f"Expected a series as input of {value.name}, was a number: {value_text(value)} is the same on every bar.")
         return Series(
             value.name,
-            tuple(canonical_value(term) for term in value.inputs),
+            inputs,
             tuple(finite(number, f"a parameter of {value.name}") for number in value.params),
             value.output,
             value.timeframe,
@@ -69,6 +72,8 @@ def _canonical_arithmetic(op: str, operands: tuple[Value, ...]) -> Value:
                 f"Expected a whole number of bars, 0 or more, as second argument of {op}, was {value_text(bars)}: "
                 "a rule may look back, never ahead."
             )
+        if isinstance(operands[0], Number):
+            raise StrategyError(f"Expected a series in {op}, was the number {number_text(operands[0].value)}: it is the same on every bar.")
         return Arithmetic(op, operands)
     if all(isinstance(term, Number) for term in operands):
         return _folded(op, [term.value for term in cast("tuple[Number, ...]", operands)])

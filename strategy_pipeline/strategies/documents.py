@@ -10,6 +10,7 @@ The form names every parameter by position, in catalog order, and needs no catal
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -148,7 +149,7 @@ def _number(document: object, where: str) -> float:
 
 
 def _integer(document: object, where: str) -> int:
-    if isinstance(document, bool) or not isinstance(document, (int, float)) or document != int(document):
+    if isinstance(document, bool) or not isinstance(document, (int, float)) or not math.isfinite(document) or document != int(document):
         raise _wrong(where, "a whole number", document)
     return int(document)
 

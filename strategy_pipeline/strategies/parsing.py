@@ -379,10 +379,10 @@ class _Parser:
                     return
             following = self.tokens[min(self.index + 1, len(self.tokens) - 1)]
             if self.token.kind == "name" and following.text == "=":
-                keyword = self.advance().text
-                self.advance()
+                keyword = self.token.text
                 if keyword in keywords:
                     self.fail(f"Expected {keyword} of {name} once, was given twice.")
+                self.index += 2
                 keywords[keyword] = self.number(f"a number for {keyword}")[0]
             elif keywords:
                 self.expected("a parameter by name (name=number) after the first one by name")
