@@ -54,10 +54,11 @@ def open_storage(path: Path | None) -> Any:
 def _file_lock(path: Path) -> Any:
     """A lock that dies with its process. Optuna's own are files, and after a kill they keep the next run waiting."""
     from filelock import FileLock
-    from optuna.storages.journal import BaseJournalFileLock
+    from optuna.storages.journal import JournalFileOpenLock
 
-    class ProcessLock(BaseJournalFileLock):
+    class ProcessLock(JournalFileOpenLock):
         def __init__(self) -> None:
+            super().__init__(str(path))
             self._lock = FileLock(f"{path}.lock")
 
         def acquire(self) -> bool:

@@ -1,0 +1,145 @@
+"""A search improves on what it is given, counts every trial, and comes out the same whether or not it was killed."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+
+from strategy_pipeline.backtest import backtest
+from strategy_pipeline.market import Bars
+from strategy_pipeline.optimization import Folds, OptimizationError, optimize, search
+from strategy_pipeline.optimization.objective import fold_values, median_over_folds
+from strategy_pipeline.strategies import parse
+
+TEXT = """trend on * 1h
+enter long when crosses_above(sma(close, 20), sma(close, 50))
+exit when crosses_below(sma(close, 20), sma(close, 50))
+stop 3%, take 6%
+size all_in"""
+
+
+def make_bars(n_days: int = 160, seed: int = 0) -> Bars:
+    """Two symbols whose hourly returns trend slowly, so that averages have something to find."""
+    rng = np.random.default_rng(seed)
+    n = 24 * n_days
+    drift = 0.0015 * np.sign(np.sin(np.arange(n) / 120.0 + np.array([[0.0], [1.0]])))
+    close = 100 * np.exp(np.cumsum(drift + 0.006 * rng.standard_normal((2, n)), axis=1))
+    open_ = np.concatenate([close[:, :1], close[:, :-1]], axis=1)
+    high, low = np.maximum(open_, close) * 1.001, np.minimum(open_, close) * 0.999
+    times = np.datetime64("2024-01-01", "ns") + np.arange(n) * np.timedelta64(1, "h")
+    return Bars(("AAA/USDT", "BBB/USDT"), "1h", times, open_, high, low, close, np.ones_like(close))
+
+
+@pytest.fixture(scope="module")
+def bars() -> Bars:
+    return make_bars()
+
+
+def tune(bars: Bars, storage=None, **options):
+    options = {"trials": 12, "batch": 4, "seed": 5, "workers": 1} | options
+    return optimize(parse(TEXT), bars, storage=storage, **options)
+
+
+def test_the_best_is_at_least_what_was_given_and_its_value_is_a_plain_backtest(bars):
+    study = tune(bars)
+    assert study.value >= study.value_before
+    assert len(study.trials) == 12 and study.trials["strategy_id"][0] == parse(TEXT).id
+    returns = backtest([study.best], bars, workers=1).daily_returns[0]
+    length = len(returns) // 5
+    first = len(returns) - 4 * length
+    folds = [returns[first + k * length + 2 : first + (k + 1) * length] for k in range(4)]
+    plain = np.median([fold.mean() / fold.std(ddof=1) * np.sqrt(365) for fold in folds])
+    assert study.value == pytest.approx(plain, rel=1e-9)
+
+
+def test_every_distinct_trial_is_reported_for_the_ledger(bars):
+    study = tune(bars)
+    assert set(study.strategy_ids) == set(study.trials["strategy_id"]) - {""}
+    assert study.best.id in study.strategy_ids and len(study.strategy_ids) > 6
+
+
+def test_the_same_seed_gives_the_same_study_and_another_seed_another(bars):
+    first, again, other = tune(bars), tune(bars), tune(bars, seed=6)
+    pd.testing.assert_frame_equal(first.trials, again.trials)
+    assert first.trials["params"].tolist() != other.trials["params"].tolist()
+
+
+@pytest.mark.parametrize("objective", ["sharpe", ("sharpe", "max_drawdown")])
+@pytest.mark.parametrize("where", ["evaluating", "telling"])
+def test_a_killed_search_ends_as_one_never_killed(bars, tmp_path, monkeypatch, objective, where):
+    undisturbed = tune(bars, tmp_path / "a.journal", objective=objective)
+    with monkeypatch.context() as patch:
+        owner, name = (search, "backtest") if where == "evaluating" else (optuna.Study, "tell")
+        real, calls = getattr(owner, name), []
+
+        def killed(*args, **options):
+            calls.append(1)
+            if len(calls) == (2 if where == "evaluating" else 6):
+                raise KeyboardInterrupt
+            return real(*args, **options)
+
+        patch.setattr(owner, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(bars, tmp_path / "b.journal", objective=objective)
+    with (tmp_path / "b.journal").open("ab") as file:
+        file.write(b'{"op_code": 4, "cut o')
+    resumed = tune(bars, tmp_path / "b.journal", objective=objective)
+    pd.testing.assert_frame_equal(resumed.trials, undisturbed.trials)
+    assert resumed.best.id == undisturbed.best.id
+
+
+def test_a_finished_search_is_read_not_run_again(bars, tmp_path, monkeypatch):
+    first = tune(bars, tmp_path / "a.journal")
+    monkeypatch.setattr(search, "backtest", lambda *args, **options: pytest.fail("it was run again"))
+    pd.testing.assert_frame_equal(tune(bars, tmp_path / "a.journal").trials, first.trials)
+
+
+def test_other_inputs_are_another_study_in_the_same_file(bars, tmp_path):
+    tune(bars, tmp_path / "a.journal")
+    other = tune(make_bars(seed=1), tmp_path / "a.journal")
+    pd.testing.assert_frame_equal(other.trials, tune(make_bars(seed=1)).trials)
+
+
+def test_several_objectives_make_a_front_that_nothing_beats(bars):
+    study = tune(bars, objective=("sharpe", "max_drawdown"), trials=16)
+    rows = study.trials[study.trials["state"] == "complete"].set_index("strategy_id")[["sharpe", "max_drawdown"]]
+    for strategy in study.front:
+        own = rows.loc[[strategy.id]].iloc[0]
+        better = (rows["sharpe"] >= own.sharpe) & (rows["max_drawdown"] <= own.max_drawdown) & ((rows != own).any(axis=1))
+        assert not better.any()
+    assert study.best.id == study.front[0].id
+
+
+def test_progress_is_told_after_each_batch(bars):
+    told = []
+    tune(bars, trials=6, progress=lambda done, of: told.append((done, of)))
+    assert told == [(4, 6), (6, 6)]
+
+
+def test_a_strategy_that_never_trades_is_returned_as_it_is(bars):
+    idle = parse(TEXT.replace("crosses_above(sma(close, 20), sma(close, 50))", "close > 1000000000"))
+    study = optimize(idle, bars, trials=1, workers=1)
+    assert study.best == idle and np.isnan(study.value) and study.trials["state"].tolist() == ["failed"]
+
+
+def test_folds_tile_the_end_of_the_span_without_their_purged_days():
+    parts = Folds(3, purge=5).tests(403)
+    assert [len(part) for part in parts] == [95, 95, 95]
+    assert parts[-1][-1] == 402 and parts[1][0] == parts[0][-1] + 6
+    with pytest.raises(OptimizationError, match="at least 20 days in each of 4 folds"):
+        Folds(4).tests(100)
+
+
+def test_a_fold_without_a_trade_is_left_out_of_the_median_and_too_many_make_it_undefined():
+    assert median_over_folds(np.array([[1.0, np.nan, 3.0, 5.0], [1.0, np.nan, np.nan, np.nan]]))[0] == 3.0
+    assert np.isnan(median_over_folds(np.array([[1.0, np.nan, np.nan, np.nan]]))[0])
+    assert np.isnan(fold_values(np.zeros((1, 200)), "sharpe", Folds())).all()
+
+
+def test_what_cannot_be_searched_is_refused(bars):
+    for wrong, message in [({"objective": "luck"}, "was luck"), ({"objective": ()}, "was none"), ({"trials": 0}, "at least 1 trial"),
+                           ({"sampler": "grid"}, "tpe or nsga2")]:  # fmt: skip
+        with pytest.raises(OptimizationError, match=message):
+            tune(bars, **wrong)
