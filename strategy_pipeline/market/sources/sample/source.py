@@ -129,7 +129,7 @@ class SampleSource:
         from strategy_pipeline.market.sources.sample.minutes import minutes
 
         one = BY_NAME[symbol]
-        close = tf.close_times(opens[-1], timeframe)[()]
+        close = np.datetime64(tf.close_times(opens[-1:], timeframe)[0])
         first = hours_from_epoch(opens[0])
         last = hours_from_epoch(close - np.timedelta64(1, "ns")) + 1
         # Only listed hours are made; a bar that the listing or delisting cuts is incomplete and left out below.
