@@ -17,7 +17,9 @@ from strategy_pipeline.market.bars import FIELDS
 def market(seed: int = 0, n_bars: int = 200, timeframe: str = "1h", missing: float = 0.05, start: str = "2024-02-27T05:00") -> Bars:
     """Two symbols; whole-number volumes, so that sums are exact in any order."""
     draw = np.random.default_rng(seed)
-    times = tf.open_grid(tf.floor(start, timeframe)[()], tf.floor(start, timeframe)[()] + 40 * n_bars * tf.duration(timeframe), timeframe)[:n_bars]
+    times = tf.open_grid(tf.floor(start, timeframe)[()], tf.floor(start, timeframe)[()] + 40 * n_bars * tf.duration(timeframe), timeframe)[
+        :n_bars
+    ]
     opened = 100 + draw.integers(-50, 50, (2, n_bars)).astype(float)
     close = opened + draw.integers(-9, 10, (2, n_bars))
     high = np.maximum(opened, close) + draw.integers(0, 5, (2, n_bars))
@@ -131,7 +133,12 @@ def test_bars_become_known_at_their_close():
 
 def test_the_fingerprint_tells_every_field_symbol_and_timeframe_apart():
     bars = market()
-    others = [bars.with_fields(trades=None), bars.select(["ETH/USDT", "BTC/USDT"]), bars.through(bars.times[-2]), bars.with_fields(close=bars.open)]
+    others = [
+        bars.with_fields(trades=None),
+        bars.select(["ETH/USDT", "BTC/USDT"]),
+        bars.through(bars.times[-2]),
+        bars.with_fields(close=bars.open),
+    ]
     assert len({bars.fingerprint, *(other.fingerprint for other in others)}) == 5
     assert bars.fingerprint == market().fingerprint
     assert len(bars.fingerprint) == 64
@@ -192,6 +199,11 @@ def test_a_symbol_without_rows_in_the_range_is_all_nan():
     frame = frame[(frame.symbol == "BTC/USDT") | (frame.ts == frame.ts.min())]
     bars = Bars.from_frame(frame, "1h", symbols=["BTC/USDT", "ETH/USDT"], start=frame.ts.min() + pd.Timedelta(hours=1))
     assert np.isnan(bars.close[1]).all() and not np.isnan(bars.close[0]).any()
+
+
+def test_a_symbol_without_any_row_may_be_asked_for_on_purpose():
+    bars = Bars.from_frame(_frame(), "1h", symbols=["SOL/USDT", "BTC/USDT"], require_all=False)
+    assert bars.symbols == ("SOL/USDT", "BTC/USDT") and np.isnan(bars.close[0]).all() and not np.isnan(bars.close[1]).any()
 
 
 def test_an_incomplete_grid_is_refused_with_the_place():

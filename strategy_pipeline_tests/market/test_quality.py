@@ -48,6 +48,7 @@ def test_a_sound_frame_passes_every_rule():
         ("volume", -1.0, "volume_not_negative"),
         ("ts", pd.Timestamp("2024-01-01 07:00:01", tz="UTC"), "on_grid"),
         ("ts", pd.NaT, "time_present"),
+        ("symbol", None, "symbol_present"),
     ],
 )
 def test_each_fault_is_set_apart_by_its_rule_and_nothing_else_moves(column, value, rule):

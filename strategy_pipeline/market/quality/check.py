@@ -37,7 +37,7 @@ def check_bars(
     Returns
     -------
     QualityReport
-        Error rules (rows quarantined): time_present, on_grid, values_present, positive_prices, ohlc_order,
+        Error rules (rows quarantined): time_present, symbol_present, on_grid, values_present, positive_prices, ohlc_order,
         volume_not_negative, listing_dates, unique_times. Warnings: time_order, gaps, stale_runs, zero_volume,
         step_spikes, wick_spikes, volume_spikes, taker_within_volume, cross_timeframe. A gap stays a gap.
 

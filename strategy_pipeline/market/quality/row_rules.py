@@ -26,6 +26,11 @@ def time_present(frame: pd.DataFrame, timeframe: str) -> Broken:
     return frame["ts"].isna().to_numpy(), lambda at: "the row has no readable time"
 
 
+def symbol_present(frame: pd.DataFrame, timeframe: str) -> Broken:
+    names = frame["symbol"]
+    return (names.isna() | (names.str.strip() == "")).to_numpy(dtype=bool), lambda at: "the row names no symbol"
+
+
 def on_grid(frame: pd.DataFrame, timeframe: str) -> Broken:
     times = times_of(frame)
     return ~tf.on_grid(
@@ -58,6 +63,7 @@ def volume_not_negative(frame: pd.DataFrame, timeframe: str) -> Broken:
 
 ROW_RULES: dict[str, Callable[[pd.DataFrame, str], Broken]] = {
     "time_present": time_present,
+    "symbol_present": symbol_present,
     "on_grid": on_grid,
     "values_present": values_present,
     "positive_prices": positive_prices,

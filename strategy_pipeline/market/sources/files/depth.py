@@ -44,13 +44,13 @@ def replay(snapshots: Path, updates: Path) -> pd.DataFrame:
         rows = [row for row in _states(first, mine.sort_values("recv_ns", kind="stable")) if row[1] >= taken]
         if rows:
             part = pd.DataFrame(rows, columns=["ts", "recv_ns", "level", "bid", "bid_qty", "ask", "ask_qty"])
-            parts.append(part.assign(venue=venue, symbol=symbol))
+            parts.append(part.assign(venue=str(venue), symbol=str(symbol)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"ts": []})
 
 
 def _states(first: pd.DataFrame, changes: pd.DataFrame) -> Iterator[tuple[int, int, int, float, float, float, float]]:
     sides: dict[str, dict[float, float]] = {
-        code: dict(zip(part["price"].tolist(), part["qty"].tolist(), strict=True)) for code, part in first.groupby("side")
+        str(code): dict(zip(part["price"].tolist(), part["qty"].tolist(), strict=True)) for code, part in first.groupby("side")
     }
     bids, asks = sides.get("b", {}), sides.get("a", {})
     times = changes["ts"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[ns]").astype(np.int64).tolist()

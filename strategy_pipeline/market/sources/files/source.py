@@ -43,6 +43,7 @@ class FilesSource:
         self._venue = settings.venue
         self._timeframe = settings.timeframe
         self._inventory: Inventory | None = None
+        self._listings: pd.DataFrame | None = None
         self._notes: dict[str, None] = {}
 
     @classmethod
@@ -50,7 +51,7 @@ class FilesSource:
         """The source for a path, folder or glob, without settings."""
         source = cls.__new__(cls)
         source._pattern, source._venue, source._timeframe = pattern, venue, timeframe
-        source._inventory, source._notes = None, {}
+        source._inventory, source._listings, source._notes = None, None, {}
         return source
 
     @property
@@ -70,8 +71,13 @@ class FilesSource:
     def listings(self) -> pd.DataFrame:
         """First bar's open, and last bar's close where the venue's other symbols go on for more than a week.
 
-        Columns ``symbol, listed, delisted``. Taken from the chosen venue's bars at the settings' timeframe.
+        Columns ``symbol, listed, delisted``. Taken from the chosen venue's bars at the settings' timeframe, once.
         """
+        if self._listings is None:
+            self._listings = self._dated()
+        return self._listings.copy()
+
+    def _dated(self) -> pd.DataFrame:
         choices = choose(self.inventory.bars, self._timeframe, None, self._venue, str(self._pattern))
         spans = _spans(choices)
         newest: dict[tuple[str, str], pd.Timestamp] = {}
