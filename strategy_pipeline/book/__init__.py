@@ -6,8 +6,9 @@ the history of transitions. What does not: the evidence of a search (`selection/
 about (`backtest/`), and how much capital a strategy gets (`risk/`).
 """
 
-from strategy_pipeline.book.book import TRANSITION_COLUMNS, Book
+from strategy_pipeline.book.book import Book
 from strategy_pipeline.book.entry import STATES, BookError, BookRules, BookVersionError, Entry, State
+from strategy_pipeline.book.frames import TRANSITION_COLUMNS
 from strategy_pipeline.book.sequential import Track, error_share
 
 __all__ = [

@@ -16,7 +16,6 @@ from strategy_pipeline.book import frames, judging
 from strategy_pipeline.book.entry import FOLLOWS, BookError, BookRules, Entry, State
 from strategy_pipeline.book.sequential import DAYS_PER_YEAR, Track
 
-TRANSITION_COLUMNS = ["day", "strategy_id", "from_state", "to_state", "reason"]
 _FOLLOWED: tuple[State, ...] = ("validated", "incubating", "active", "probation", "watchlist")
 
 
@@ -112,12 +111,16 @@ class Book:
             left = _leaves(entries[sid], returns, day, rules)
             if left:
                 state, reason = left
+                if state == "active":
+                    left = _return_to_active(sid, entries, reason, returns, day, rules)
+                    if left is None:
+                        continue
+                    state, reason = left
                 restart = {"track": entries[sid].track.watching_decay(entries[sid].track.floor)} if state == "probation" else {}
                 move(sid, state, reason, **restart)
         _activate(entries, returns, rules, move, seed=seed, moved={sid for sid, *_ in moves})
         _admit(entries, evidence, day, rules, move, moves, self.validated_count)
-        transitions = pd.DataFrame([(day, *row) for row in moves], columns=TRANSITION_COLUMNS)
-        return Book(entries, day), frames.typed_transitions(transitions)
+        return Book(entries, day), frames.transitions([(day, *row) for row in moves])
 
     def to_frame(self) -> pd.DataFrame:
         """One row per entry with a version, for the lake; `from_frame` reads it back exactly."""
@@ -181,6 +184,23 @@ def _leaves(entry: Entry, returns: _Paper, day: dt.date, rules: BookRules) -> ju
         case "watchlist":
             return judging.leave_watchlist(entry, day, rules)
     return None
+
+
+def _return_to_active(
+    sid: str, entries: Mapping[str, Entry], reason: str, returns: _Paper, day: dt.date, rules: BookRules
+) -> judging.Move | None:
+    """A recovered strategy returns if there is room and none like it is active; it waits for that as long as probation lasts."""
+    active = [other for other, entry in entries.items() if entry.state == "active"]
+    twin, correlation = _most_correlated(sid, active, returns, rules)
+    if correlation > rules.max_correlation:
+        why = f"correlation {correlation:.2f} > {rules.max_correlation:g} with active {twin}"
+    elif len(active) >= rules.max_active:
+        why = f"{rules.max_active} others are active"
+    else:
+        return "active", reason
+    if (day - entries[sid].since).days < rules.probation_days:
+        return None
+    return "retired", f"{reason}, but {why} after {rules.probation_days} days of probation"
 
 
 def _sharpe(values: NDArray[np.float64]) -> float:

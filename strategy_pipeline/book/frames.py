@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -13,6 +13,11 @@ from strategy_pipeline.book.entry import STATES, BookError, BookVersionError, En
 from strategy_pipeline.book.sequential import BETS, Track
 
 BOOK_VERSION = 1
+TRANSITION_COLUMNS = ["day", "strategy_id", "from_state", "to_state", "reason"]
+_NO_TRANSITIONS = pd.DataFrame(
+    {"day": pd.DatetimeIndex([], tz="UTC").astype("datetime64[ns, UTC]")}
+    | {name: pd.Series(dtype="str") for name in TRANSITION_COLUMNS[1:]}
+)
 _TEXT = ["strategy_id", "state", "reason"]
 _DAYS = ["day", "since", "looked_on", "through"]
 _WHOLE = ["version", "order", "track_days", "track_active_days"]
@@ -67,10 +72,13 @@ def from_frame(frame: pd.DataFrame) -> tuple[list[Entry], dt.date | None]:
     return entries, next(iter(days), None)
 
 
-def typed_transitions(frame: pd.DataFrame) -> pd.DataFrame:
-    """Transitions with fixed types, also when there are none."""
+def transitions(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    """Transitions with the same types whether there are any or none: day datetime64[ns, UTC], the rest str."""
+    if not rows:
+        return _NO_TRANSITIONS.copy()
+    frame = pd.DataFrame(rows, columns=TRANSITION_COLUMNS)
     frame["day"] = pd.to_datetime(frame["day"], utc=True).astype("datetime64[ns, UTC]")
-    return frame.astype({name: "str" for name in frame.columns if name != "day"})
+    return frame.astype(dict.fromkeys(TRANSITION_COLUMNS[1:], "str"))
 
 
 def _entry(row: dict) -> Entry:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from strategy_pipeline.rng import derive_seed
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import optuna
 
 BATCH = "batch"
+Direction = Literal["minimize", "maximize"]
 
 
 @contextlib.contextmanager
@@ -83,7 +84,7 @@ def finished_batches(study: optuna.Study, sizes: list[int]) -> int:
     return done
 
 
-def open_study(storage: Any, name: str, directions: list[str], sizes: list[int]) -> tuple[optuna.Study, int]:
+def open_study(storage: Any, name: str, directions: list[Direction], sizes: list[int]) -> tuple[optuna.Study, int]:
     """The study without the trials of unfinished batches, and the number of the batch to go on with."""
     import optuna
 

@@ -107,7 +107,7 @@ def optimize(
     sizes = [min(batch, trials - start) for start in range(0, trials, batch)] if space else [1]
     run = _Evaluation(bars, names, folds, costs or Costs(), fill, series, workers)
     key = _key(strategy, run, sampler, batch, seed)
-    directions = ["maximize" if OBJECTIVES[name] else "minimize" for name in names]
+    directions: list[journal.Direction] = ["maximize" if OBJECTIVES[name] else "minimize" for name in names]
     with journal.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", category=_experimental())
         store = journal.open_storage(None if storage is None else Path(storage))

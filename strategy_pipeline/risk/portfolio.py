@@ -96,8 +96,8 @@ def construct_portfolio(
     raw = np.where(unknown, 0.0, raw)
     wanted = volatility_targeted_weights(raw, covariance, limits.target_volatility)
     weights, applied, notes = _limited(wanted, covariance, limits, portfolio_returns, symbols)
-    for k in np.flatnonzero(unknown):
-        notes[int(k)].append("not held: fewer than two returns, so its risk is unknown")
+    for k in map(int, np.flatnonzero(unknown)):
+        notes[k].append("not held: fewer than two returns, so its risk is unknown")
     holders = (held != 0).sum(axis=0).to_numpy() if len(held) else np.zeros(len(symbols), dtype=np.int64)
     frame = pd.DataFrame(
         {
@@ -154,8 +154,8 @@ def _limited(
     step("max_correlation", limits.max_correlation, float(np.abs(wanted).sum()), float(np.abs(weights).sum()), f"same bet: {pairs}")
 
     largest = float(np.abs(weights).max(initial=0.0))
-    for k in np.flatnonzero(np.abs(weights) > limits.max_weight + _ROUNDING):
-        notes[int(k)].append(f"cut from {weights[k]:+.1%} to the largest weight {limits.max_weight:.1%}")
+    for k in map(int, np.flatnonzero(np.abs(weights) > limits.max_weight + _ROUNDING)):
+        notes[k].append(f"cut from {weights[k]:+.1%} to the largest weight {limits.max_weight:.1%}")
     weights = np.clip(weights, -limits.max_weight, limits.max_weight)
     step("max_weight", limits.max_weight, largest, float(np.abs(weights).max(initial=0.0)), "a symbol wanted more")
 
@@ -176,7 +176,7 @@ def _limited(
         "drawdown", limits.drawdown_start, before, before * scale, f"portfolio is {drawdown:.1%} below its peak: exposure times {scale:.2f}"
     )
     if before and scale < 1:
-        for k in np.flatnonzero(weights != 0) if scale else np.flatnonzero(wanted != 0):
-            notes[int(k)].append(f"times {scale:.2f} for a drawdown of {drawdown:.1%}")
+        for k in map(int, np.flatnonzero(weights != 0) if scale else np.flatnonzero(wanted != 0)):
+            notes[k].append(f"times {scale:.2f} for a drawdown of {drawdown:.1%}")
     frame = pd.DataFrame(rows, columns=["limit", "bound", "before", "after", "binding", "reason"])
     return weights + 0.0, frame.astype({"limit": "str", "reason": "str"}), notes

@@ -62,7 +62,7 @@ def make_signals(
         strategies = len(cast)
         cast |= dict((votes or {}).get(symbol, {}))
         seen = dict((predictions or {}).get(symbol, {}))
-        own = levels.loc[symbol] if levels is not None and symbol in levels.index and side != "flat" else None
+        stop, take_profit = _levels(levels, symbol) if side != "flat" else (np.nan, np.nan)
         parts = [reason, str(row.get("reasons", ""))]
         if side == "flat" and strategies == 0:
             parts.append("votes and predictions are shown, not acted on")
@@ -74,8 +74,8 @@ def make_signals(
                 confidence=confidence(side, cast, seen),
                 target_weight=0.0 if side == "flat" else weight,
                 price=float(prices.get(symbol, np.nan)),
-                stop=np.nan if own is None else float(own["stop"]),
-                take_profit=np.nan if own is None else float(own["take_profit"]),
+                stop=stop,
+                take_profit=take_profit,
                 as_of=as_of,
                 valid_until=as_of + pd.Timedelta(valid_for),
                 votes=cast,
@@ -140,6 +140,13 @@ def for_symbols(signals: Sequence[Signal], asked: Sequence[str] | None) -> list[
         )
         found.append(replace(other, symbol=symbol, priced_on=other.symbol, warning="; ".join(filter(None, [other.warning, warning]))))
     return found
+
+
+def _levels(levels: pd.DataFrame | None, symbol: str) -> tuple[float, float]:
+    if levels is None or symbol not in levels.index:
+        return float("nan"), float("nan")
+    own = levels.loc[symbol].to_dict()
+    return float(own["stop"]), float(own["take_profit"])
 
 
 def _strategy_votes(positions: pd.DataFrame | None, symbol: str) -> dict[str, float]:
