@@ -158,7 +158,7 @@ class Bars:
         if end is not None:
             keep = keep & (times < tf.to_time(end))
         if not keep.any():
-            span = f"{times.min()} to {times.max()}" if len(times) else "no rows at all"
+            span = f"{tf.written(times.min())} to {tf.written(times.max())}" if len(times) else "no rows at all"
             raise NoDataError(
                 f"Expected {timeframe} rows from {start or 'the start'} to {end or 'the end'}, was none; there is {span}; move the range"
             )
@@ -171,7 +171,7 @@ class Bars:
         off = np.flatnonzero(~tf.on_grid(times, timeframe))
         if len(off):
             raise InvalidBarsError(
-                f"Expected {timeframe} bars to open on the grid, was {times[off[0]]} of {symbols[rows[off[0]]]} "
+                f"Expected {timeframe} bars to open on the grid, was {tf.written(times[off[0]])} of {symbols[rows[off[0]]]} "
                 f"({len(off)} rows off it); check the timeframe, or run quality.check_bars to set such rows apart"
             )
         grid = tf.open_grid(times.min(), times.max() + np.timedelta64(1, "ns"), timeframe)
@@ -181,7 +181,7 @@ class Bars:
         if counts.max(initial=0) > 1:
             first = int(np.flatnonzero(counts > 1)[0])
             raise InvalidBarsError(
-                f"Expected each bar once, was {symbols[first // len(grid)]} {grid[first % len(grid)]} {counts[first]} times "
+                f"Expected each bar once, was {symbols[first // len(grid)]} {tf.written(grid[first % len(grid)])} {counts[first]} times "
                 f"({int((counts > 1).sum())} bars repeat); run quality.check_bars to set repeats apart"
             )
         fields: dict[str, np.ndarray | None] = {}
@@ -192,7 +192,7 @@ class Bars:
             values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
             if name in REQUIRED and (bad := np.flatnonzero(np.isnan(values))).size:
                 raise InvalidBarsError(
-                    f"Expected a number for {name}, was none at {times[bad[0]]} of {symbols[rows[bad[0]]]} "
+                    f"Expected a number for {name}, was none at {tf.written(times[bad[0]])} of {symbols[rows[bad[0]]]} "
                     f"({bad.size} rows); drop such rows, or run quality.check_bars to set them apart"
                 )
             flat = np.full(len(symbols) * len(grid), np.nan)
@@ -344,7 +344,7 @@ class Bars:
         return hash(self.fingerprint)
 
     def __repr__(self) -> str:
-        span = f"{self.times[0]} to {self.times[-1]}" if self.n_bars else "no bars"
+        span = f"{tf.written(self.times[0])} to {tf.written(self.times[-1])}" if self.n_bars else "no bars"
         names = ", ".join(self.symbols[:4]) + (", ..." if self.n_symbols > 4 else "")
         return f"Bars({self.timeframe}, {self.n_symbols} symbols [{names}], {self.n_bars} bars, {span})"
 
@@ -392,11 +392,13 @@ def _check_grid(times: np.ndarray, timeframe: str) -> None:
         at = int(np.flatnonzero(steps <= np.timedelta64(0, "ns"))[0]) if len(steps) and (steps <= np.timedelta64(0, "ns")).any() else 0
         raise InvalidBarsError(f"Expected ascending, distinct bar opens, was {times[at : at + 2]}; sort them and drop repeats")
     if not tf.on_grid(times[[0, -1]], timeframe).all():
-        raise InvalidBarsError(f"Expected {timeframe} bar opens on the grid, was {times[0]} to {times[-1]}; check the timeframe")
+        raise InvalidBarsError(
+            f"Expected {timeframe} bar opens on the grid, was {tf.written(times[0])} to {tf.written(times[-1])}; check the timeframe"
+        )
     if not np.array_equal(tf.close_times(times[:-1], timeframe), times[1:]):
         at = int(np.flatnonzero(tf.close_times(times[:-1], timeframe) != times[1:])[0])
         raise InvalidBarsError(
-            f"Expected every {timeframe} open from first to last, was {times[at]} followed by {times[at + 1]}; "
+            f"Expected every {timeframe} open from first to last, was {tf.written(times[at])} followed by {tf.written(times[at + 1])}; "
             "give the complete grid with NaN where no bar traded"
         )
 

@@ -17,7 +17,19 @@ import pandas as pd
 from strategy_pipeline.config import TIMEFRAMES
 from strategy_pipeline.errors import InvalidBarsError
 
-__all__ = ["TIMEFRAMES", "bars_per_year", "close_times", "divides", "duration", "floor", "is_finer", "on_grid", "open_grid", "to_time"]
+__all__ = [
+    "TIMEFRAMES",
+    "bars_per_year",
+    "close_times",
+    "divides",
+    "duration",
+    "floor",
+    "is_finer",
+    "on_grid",
+    "open_grid",
+    "to_time",
+    "written",
+]
 
 _MINUTE = 60 * 10**9
 _HOUR = 60 * _MINUTE
@@ -60,6 +72,12 @@ def to_time(value: Any) -> np.datetime64:
     if stamp.tzinfo is not None:
         stamp = stamp.tz_convert("UTC").tz_localize(None)
     return stamp.as_unit("ns").to_datetime64()
+
+
+def written(time: Any) -> str:
+    """A time as people write it, UTC: ``2025-06-29``, ``2025-06-29 12:00``, with seconds and fractions only where there are any."""
+    text = str(pd.Timestamp(time).as_unit("ns").tz_localize(None)).removesuffix(":00")
+    return text.removesuffix(" 00:00")
 
 
 def _as_times(times: Any) -> np.ndarray:

@@ -68,6 +68,11 @@ def test_only_timeframes_that_fill_another_divide_it():
     assert not tf.divides("4h", "6h") and not tf.divides("1h", "1h") and not tf.divides("4h", "1h")
 
 
+def test_times_are_written_without_empty_parts():
+    written = [tf.written(text) for text in ("2025-06-29", "2025-06-29T12:00Z", "2025-06-29T12:00:05", "2025-06-29T00:00:00.5")]
+    assert written == ["2025-06-29", "2025-06-29 12:00", "2025-06-29 12:00:05", "2025-06-29 00:00:00.500000"]
+
+
 def test_a_time_with_a_zone_is_converted_to_utc():
     assert tf.to_time("2025-06-29T12:00+02:00") == np.datetime64("2025-06-29T10:00")
 

@@ -55,7 +55,7 @@ def check_bars(
         hit = positions[broken]
         for local, position in zip(np.flatnonzero(broken), hit, strict=True):
             rule[position], reason[position] = name, words(int(local))
-        example = f"{rows['symbol'].iloc[hit[0]]} {rows['ts'].iloc[hit[0]]}: {reason[hit[0]]}" if len(hit) else ""
+        example = f"{rows['symbol'].iloc[hit[0]]} {_when(rows['ts'].iloc[hit[0]])}: {reason[hit[0]]}" if len(hit) else ""
         outcomes.append(dict(zip(RULE_COLUMNS, (name, "error", len(positions), len(hit), example), strict=True)))
 
     for name, test in row_rules.ROW_RULES.items():
@@ -89,7 +89,7 @@ def check_bars(
         findings["cross_timeframe"] = market_rules.cross_timeframe(clean, timeframe, check_bars(finer, fine).clean, fine)
     warnings: list[tuple[Any, ...]] = []
     for name, found in findings.items():
-        example = f"{found.rows[0][0]} {found.rows[0][1]}: {found.rows[0][3]}" if found.rows else ""
+        example = f"{found.rows[0][0]} {_when(found.rows[0][1])}: {found.rows[0][3]}" if found.rows else ""
         outcomes.append(dict(zip(RULE_COLUMNS, (name, "warning", found.checked, found.failed, example), strict=True)))
         warnings += [(name, *row) for row in found.rows]
     warned = pd.DataFrame(warnings, columns=list(WARNING_COLUMNS)).astype(
@@ -97,6 +97,10 @@ def check_bars(
     )
     warned["ts"] = pd.to_datetime(warned["ts"], utc=True).astype("datetime64[ns, UTC]")
     return QualityReport(clean, quarantine, pd.DataFrame(outcomes, columns=list(RULE_COLUMNS)), warned)
+
+
+def _when(time: Any) -> str:
+    return "without time" if pd.isna(time) else tf.written(time)
 
 
 def normalised(frame: pd.DataFrame) -> pd.DataFrame:

@@ -35,7 +35,7 @@ def on_grid(frame: pd.DataFrame, timeframe: str) -> Broken:
     times = times_of(frame)
     return ~tf.on_grid(
         times, timeframe
-    ), lambda at: f"{times[at]} is no {timeframe} open; the nearest before is {tf.floor(times[at], timeframe)[()]}"
+    ), lambda at: f"{tf.written(times[at])} is no {timeframe} open; the nearest before is {tf.written(tf.floor(times[at], timeframe)[()])}"
 
 
 def values_present(frame: pd.DataFrame, timeframe: str) -> Broken:
@@ -89,7 +89,10 @@ def listing_dates(frame: pd.DataFrame, timeframe: str, listings: pd.DataFrame) -
     listed, delisted = bound("listed"), bound("delisted")
     # Comparisons with NaT are false, so a missing bound breaks nothing.
     early, late = closes <= listed, times >= delisted
-    return early | late, lambda at: f"before the listing on {listed[at]}" if early[at] else f"after the delisting on {delisted[at]}"
+    return (
+        early | late,
+        lambda at: f"before the listing on {tf.written(listed[at])}" if early[at] else f"after the delisting on {tf.written(delisted[at])}",
+    )
 
 
 def unique_times(frame: pd.DataFrame) -> Broken:

@@ -66,7 +66,7 @@ def verify_bars(frame: pd.DataFrame, timeframe: str) -> Verification:
 
     times = times_of(rows)
     off = ~tf.on_grid(times, timeframe)
-    example = f"such as {rows['symbol'].iloc[int(off.argmax())]} {times[int(off.argmax())]}" if off.any() else ""
+    example = f"such as {rows['symbol'].iloc[int(off.argmax())]} {tf.written(times[int(off.argmax())])}" if off.any() else ""
     results.append(_ours("on_grid", len(rows), int(off.sum()), example))
     back = (rows["ts"].diff() <= pd.Timedelta(0)) & (rows["symbol"] == rows["symbol"].shift())
     where = f"such as {rows['symbol'][back].iloc[0]} {rows['ts'][back].iloc[0]}" if back.any() else ""
