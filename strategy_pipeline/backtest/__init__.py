@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest.costs import Costs
     from strategy_pipeline.backtest.engine import backtest
     from strategy_pipeline.backtest.metrics import METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
+    from strategy_pipeline.backtest.positions import next_positions
     from strategy_pipeline.backtest.reference_run import ReferenceRun, reference_backtest
     from strategy_pipeline.backtest.result import BacktestResult
     from strategy_pipeline.backtest.robustness import MonteCarlo, monte_carlo
@@ -31,6 +32,7 @@ _HOME = {
     "TRADE_METRICS": "metrics",
     "metrics_from_returns": "metrics",
     "monte_carlo": "robustness",
+    "next_positions": "positions",
     "MonteCarlo": "robustness",
 }
 

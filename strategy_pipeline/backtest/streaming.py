@@ -91,14 +91,12 @@ def _smallest(values: np.ndarray, count: int, sign: float, k: int, out: np.ndarr
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _tail(values: np.ndarray, count: int, n: int, sign: float, scratch: np.ndarray) -> tuple[float, float]:
-    """The 5 % quantile, and the mean of the floor(0.05 (n - 1)) + 1 smallest, of sign * values[:count] and n - count zeros."""
+def _tail(values: np.ndarray, count: int, negative: int, n: int, sign: float, scratch: np.ndarray) -> tuple[float, float]:
+    """The 5 % quantile, and the mean of the floor(0.05 (n - 1)) + 1 smallest, of sign * values[:count] (of which `negative`
+    are below zero) and n - count zeros."""
     position = 0.05 * (n - 1)
     k = math.floor(position)
     zeros = n - count
-    negative = 0
-    for i in range(count):
-        negative += sign * values[i] < 0
     if k + 1 < negative:
         found = _smallest(values, count, sign, k + 2, scratch)
         above = _select(scratch, found, k + 1)
@@ -131,19 +129,13 @@ def _tail(values: np.ndarray, count: int, n: int, sign: float, scratch: np.ndarr
     return at + (above - at) * (position - k), worst / (k + 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _tails(values: np.ndarray, count: int, n: int, sums: np.ndarray, scratch: np.ndarray) -> None:
-    """Quantiles and the mean of the worst returns among values[:count] and n - count zeros."""
-    sums[Q05], sums[WORST] = _tail(values, count, n, 1.0, scratch)
-    upper, _ = _tail(values, count, n, -1.0, scratch)
-    sums[Q95] = -upper
-
-
 # Sums may be reassociated (so that they run in vector lanes): the same code sums in the same order on every call.
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
-def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarray) -> None:
-    """Central moments and the negative part of values[:count] and n - count zeros, about their known mean."""
+def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarray) -> tuple[int, int]:
+    """Central moments and the negative part of values[:count] and n - count zeros, about their known mean; returns how many
+    are below and above zero."""
     m2 = m3 = m4 = down = losses = 0.0
+    negative = positive = 0
     for i in range(count):
         centred = values[i] - mean
         square = centred * centred
@@ -153,11 +145,14 @@ def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarr
         below = values[i] if values[i] < 0 else 0.0
         down += below * below
         losses -= below
+        negative += values[i] < 0
+        positive += values[i] > 0
     square = mean * mean
     flat = n - count
     sums[MEAN] = mean
     sums[M2], sums[M3], sums[M4] = (m2 + flat * square) / n, (m3 - flat * square * mean) / n, (m4 + flat * square * square) / n
     sums[DOWNSIDE], sums[LOSSES] = down, losses
+    return negative, positive
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
@@ -182,6 +177,29 @@ def _mark(
     sums[GAINS] += total
     sums[CROSS] += cross
     sums[ACTIVE] += square
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+def _ride(benchmark: np.ndarray, entry: int, own: int, returns: np.ndarray, sums: np.ndarray) -> None:
+    """As `_mark` for a position that is all of the equity, after its first close: it earns what the symbol does."""
+    total = square = 0.0
+    for i in range(1, own):
+        b = benchmark[entry + i]
+        returns[i] = b
+        total += b
+        square += b * b
+    sums[GAINS] += total
+    sums[CROSS] += square
+    sums[ACTIVE] -= square
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _earn(r: float, b: float, sums: np.ndarray) -> float:
+    """Count one return beside the benchmark's."""
+    sums[GAINS] += r
+    sums[CROSS] += r * b
+    sums[ACTIVE] += (r - b) ** 2 - b * b
+    return r
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
@@ -218,7 +236,7 @@ def accumulate(
     y_sum = y_square = y_time = 0.0
     peak = trough = money = 1.0
     surface = 1 - UNDER_WATER
-    deepest = 0.0
+    deepest = level = 0.0  # level: log of money
     under, longest = 0, 0
     kept = 0
     at = start  # first bar not yet accounted for
@@ -231,7 +249,7 @@ def accumulate(
         # Flat until the entry.
         if entry > at:
             gap = entry - at
-            y = math.log(money)
+            y = level
             y_sum += gap * y
             y_square += gap * y * y
             if y != 0.0:
@@ -249,28 +267,49 @@ def accumulate(
         cash, units = trade_floats[i, CASH], trade_ints[i, SIDE] * trade_floats[i, UNITS]
         before, after = trade_floats[i, BEFORE], trade_floats[i, AFTER]
         bars = min(leave + 1, stop) - entry
-        _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns[kept:], sums)
-        kept += bars
-        # Log equity: of a position that is all of the equity it is the log price, shifted.
-        own = bars - 1 if leave < stop else bars
+        own = bars - 1 if leave < stop else bars  # closes at which it is still held
         if abs(cash) <= 1e-13 * before and own > 0:
+            # All of the equity is in it: returns are the symbol's, log equity is the log price, shifted.
+            returns[kept] = _earn((cash + units * marks[entry]) / before - 1, benchmark[entry], sums)
+            _ride(benchmark, entry, own, returns[kept:], sums)
+            if leave < stop:
+                returns[kept + own] = _earn(after / (cash + units * marks[leave - 1]) - 1, benchmark[leave], sums)
             y, square, moment = _log_levels(log_marks, entry, own, math.log(units), middle)
             y_sum += y
             y_square += square
             y_time += moment
+            line, low = surface / units, math.inf
+            for t in range(entry, entry + own):
+                price = marks[t]
+                if price < line:
+                    low = price if price < low else low
+                    under += 1
+                else:
+                    deepest = max(deepest, 1 - min(trough, units * low) / peak)
+                    peak = max(peak, units * price)
+                    surface = peak * (1 - UNDER_WATER)
+                    line, low = surface / units, math.inf
+                    trough = peak
+                    longest = max(longest, under)
+                    under = 0
+            trough = min(trough, units * low)
+            first = own
         else:
+            _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns[kept:], sums)
             for j in range(own):
                 y = math.log(path[j])
                 y_sum += y
                 y_square += y * y
                 y_time += y * (entry + j - middle)
+            first = 0
+        kept += bars
         if leave < stop:
-            y = math.log(after)
+            y = level = math.log(after)
             y_sum += y
             y_square += y * y
             y_time += y * (leave - middle)
-        for j in range(bars):
-            equity = path[j]
+        for j in range(first, bars):
+            equity = path[j] if first == 0 else after
             if equity < surface:
                 trough = equity if equity < trough else trough
                 under += 1
@@ -295,9 +334,11 @@ def accumulate(
     sums[MAX_DRAWDOWN], sums[DRAWDOWN_BARS] = deepest, max(longest, under)
     sums[ACTIVE] += benchmark_square
     if n > 0:
-        _moments(returns, kept, n, sums[GAINS] / n, sums)
+        negative, positive = _moments(returns, kept, n, sums[GAINS] / n, sums)
         sums[GAINS] += sums[LOSSES]
-        _tails(returns, kept, n, sums, path)
+        sums[Q05], sums[WORST] = _tail(returns, kept, negative, n, 1.0, path)
+        upper, _ = _tail(returns, kept, positive, n, -1.0, path)
+        sums[Q95] = -upper
     spread = y_square - y_sum * y_sum / n
     time_square = n * (n * n - 1.0) / 12
     alive = money > 0 and spread > ZERO_VARIANCE * y_square

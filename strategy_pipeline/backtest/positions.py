@@ -1,0 +1,67 @@
+"""What strategies hold for the next bar, once the orders decided at the last close have filled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from strategy_pipeline.backtest.costs import Costs
+    from strategy_pipeline.market import Bars
+    from strategy_pipeline.strategies import Strategy
+
+
+def next_positions(
+    strategies: Sequence[Strategy],
+    bars: Bars,
+    *,
+    costs: Costs | None = None,
+    fill: str = "next_open",
+    series: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Signed fraction of its own equity that each strategy holds in each symbol after the last close.
+
+    The engine runs on the bars and one more, which opens and stays at each symbol's last close: entries and exits
+    decided at the last close fill there, by the same rules as everywhere.
+
+    Returns
+    -------
+    DataFrame, index strategy ids, columns symbols, float64 in about [-1, 1]; 0 is flat, NaN a symbol the strategy
+    does not trade. A strategy that cannot run has no row.
+    """
+    from strategy_pipeline.backtest.engine import backtest
+
+    if not strategies:
+        return pd.DataFrame(index=pd.Index([], dtype="str"), columns=list(bars.symbols), dtype=np.float64)
+    longer = _with_one_more_bar(bars)
+    padded = {name: np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1) for name, values in (series or {}).items()}
+    result = backtest(strategies, longer, costs=costs, fill=fill, series=padded)
+    held = pd.DataFrame(np.nan, index=pd.Index(result.strategy_ids, dtype="str"), columns=list(bars.symbols))
+    for strategy_id, symbol in result.metrics.index:
+        trades = result.trades(strategy_id, symbol)
+        held.loc[strategy_id, symbol] = 0.0
+        if len(trades) and trades["reason"].iloc[-1] == "open":
+            last = trades.iloc[-1]
+            price = longer.close[longer.symbols.index(symbol), -1]
+            if np.isfinite(price) and last["equity_after"] > 0:
+                held.loc[strategy_id, symbol] = last["side"] * last["size"] * price / last["equity_after"]
+    return held
+
+
+def _with_one_more_bar(bars: Bars) -> Bars:
+    """The bars and the next one of the grid, flat at the last close, with the last bar's volume."""
+    from strategy_pipeline.market import Bars, timeframes
+
+    following = timeframes.close_times(bars.times[-1:], bars.timeframe)
+    changed: dict[str, object] = {"symbols": bars.symbols, "timeframe": bars.timeframe, "times": np.concatenate([bars.times, following])}
+    for field in fields(Bars):
+        values = getattr(bars, field.name)
+        if field.name in changed or values is None:
+            continue
+        last = bars.close[:, -1:] if field.name in ("open", "high", "low", "close") else values[:, -1:]
+        changed[field.name] = np.concatenate([values, last], axis=1)
+    return Bars(**changed)  # type: ignore[arg-type]
