@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from strategy_pipeline.config import Settings
 from strategy_pipeline.errors import NoDataError, UnknownSymbolError
-from strategy_pipeline.market import MarketSource, open_source
+from strategy_pipeline.market import Bars, MarketSource, open_source
 from strategy_pipeline.market.observations import OBSERVATION_TABLES
 from strategy_pipeline.market.sources.files import FilesSource
 
@@ -52,6 +53,22 @@ def test_a_symbol_without_bars_in_the_range_is_noted(real_data):
     source = FilesSource.at(real_data)
     source.bars("1h", ["BTC/USDT", "ETH/USDT"], "2021-01-01", "2021-01-02")
     assert "no 1h bars from 2021-01-01 to 2021-01-02 for ETH/USDT" in source.notes()
+
+
+def test_a_symbol_that_began_later_is_all_nan_when_read_for_earlier(real_data):
+    bars = Bars.read(real_data / "ohlcv_1h_binance_spot.parquet", "1h", ["BTC/USDT", "ETH/USDT"], "2021-01-01", "2021-01-02")
+    assert bars.symbols == ("BTC/USDT", "ETH/USDT") and bars.n_bars == 24
+    assert not np.isnan(bars.close[0]).any() and np.isnan(bars.close[1]).all()
+
+
+def test_reading_bars_directly_says_which_venue_was_taken(real_data, caplog):
+    Bars.read(real_data / "ohlcv_1d_*.parquet", "1d", ["BTC/USDT"], "2025-06-01", "2025-06-03")
+    assert [record.levelname for record in caplog.records if "venue binance_spot for BTC/USDT" in record.message] == ["WARNING"]
+
+
+def test_symbols_are_those_the_venue_asked_for_holds(real_data):
+    assert FilesSource.at(real_data, venue="binance_us", timeframe="1m").symbols() == ("BTC/USD", "BTC/USDC", "BTC/USDT")
+    assert len(FilesSource.at(real_data, timeframe="1d").symbols()) > 400
 
 
 def test_listings_find_the_delisting_of_matic_and_avax(real_data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +19,10 @@ from strategy_pipeline.market import timeframes as tf
 from strategy_pipeline.market.bars import FIELDS, Bars
 from strategy_pipeline.market.observations import as_table
 from strategy_pipeline.market.sources.files import bar_layouts
-from strategy_pipeline.market.sources.files.choice import Choice, choice_notes, choose, servable
+from strategy_pipeline.market.sources.files.choice import Choice, choice_notes, choose
 from strategy_pipeline.market.sources.files.inventory import BarHolding, Inventory, take_inventory
 
+_LOG = logging.getLogger(__name__)
 _UTC_NS = pa.timestamp("ns", "UTC")
 # A symbol whose bars end this long before its venue's newest bar is taken to be delisted.
 _DELISTED_AFTER = pd.Timedelta(days=7)
@@ -65,8 +67,8 @@ class FilesSource:
         return self._inventory
 
     def symbols(self) -> tuple[str, ...]:
-        """Symbols whose bars are held at the settings' timeframe or can be made for it."""
-        return tuple(sorted({holding.symbol for holding in servable(self.inventory.bars, self._timeframe)}))
+        """Symbols whose bars are held at the settings' timeframe, or can be made for it, by the venue asked for."""
+        return tuple(choice.symbol for choice in choose(self.inventory.bars, self._timeframe, None, self._venue, str(self._pattern)))
 
     def listings(self) -> pd.DataFrame:
         """First bar's open, and last bar's close where the venue's other symbols go on for more than a week.
@@ -177,13 +179,19 @@ class FilesSource:
 def read_bars(
     pattern: str | Path, timeframe: str, symbols: Sequence[str] | None = None, start: Any = None, end: Any = None, venue: str | None = None
 ) -> Bars:
-    """The reader behind `Bars.read`: rows of the files as they are, exact repeats once."""
-    frame = FilesSource.at(pattern, venue, timeframe).bars(timeframe, symbols, start, end)
+    """The reader behind `Bars.read`: rows of the files as they are, exact repeats once.
+
+    There is no run to print the source's notes, so they are logged; a venue chosen among several as a warning.
+    """
+    source = FilesSource.at(pattern, venue, timeframe)
+    frame = source.bars(timeframe, symbols, start, end)
+    for note in source.notes():
+        _LOG.log(logging.WARNING if note.startswith("venue ") else logging.INFO, note)
     keys = frame.duplicated(["symbol", "ts"], keep=False)
     if keys.any():
         values = [name for name in FIELDS if name in frame.columns]
         frame = frame[~frame.duplicated(["symbol", "ts", *values])]
-    return Bars.from_frame(frame, timeframe, symbols=symbols)
+    return Bars.from_frame(frame, timeframe, symbols=symbols, require_all=False)
 
 
 def _read(choices: list[Choice], start: Any, end: Any) -> pd.DataFrame:
