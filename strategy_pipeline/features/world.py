@@ -69,6 +69,7 @@ class World:
                     "cannot be placed in time; build it with market's readers"
                 )
         self._texts: dict[str, pd.DataFrame] = {}
+        self._split: dict[tuple[str, tuple[str, ...]], tuple[dict, pd.DataFrame, Array, Array]] = {}
 
     def table(self, name: str) -> pd.DataFrame | None:
         """The table, or None where it was not given or is empty."""
@@ -87,44 +88,44 @@ class World:
             self._texts[name] = scored(frame)
         return self._texts[name]
 
-    def macro(self, names: Sequence[str], days_ago: int = 0, max_age: int = 10) -> Array | None:
-        """The first of the series that the table holds, as of each close minus `days_ago` days: (n_bars,)."""
-        frame = self.table("macro")
-        if frame is None:
-            return None
-        if "revised" in frame.columns:
-            frame = frame[~frame["revised"].to_numpy(dtype=bool)]
-        series = frame["series"].astype(str).to_numpy()
-        for name in names:
-            rows = frame[series == name]
-            if len(rows):
-                at = self.closes - days_ago * DAY
-                return as_of(
-                    moments(rows["ts"]), moments(rows["available_at"]), rows["value"].to_numpy(dtype=np.float64), at, max_age * DAY
-                )
-        return None
+    def macro(self, name: str, days_ago: int = 0, max_age: int = 10) -> Array | None:
+        """A macro series as of each close minus `days_ago` days, (n_bars,); None where the table holds no such series."""
+        rows = self._known("macro", ("series",), "value", (name,))
+        return None if rows is None else as_of(*rows, self.closes - days_ago * DAY, max_age * DAY)
 
     def keyed(
-        self, table: str, key: str, names: Sequence[str], value: str, max_age: int, where: Mapping[str, str], days_ago: int = 0
+        self, table: str, columns: Sequence[str], value: str, keys: Sequence[tuple[str, ...]], max_age: int, days_ago: int = 0
     ) -> Array | None:
-        """A column per symbol: rows whose `key` is the symbol's name in `names`, as of each close: (n_symbols, n_bars)."""
+        """A row per symbol: those of the table whose `columns` equal the symbol's key, as of each close: (n_symbols, n_bars).
+
+        None where no symbol has any.
+        """
+        out = np.full((len(self.symbols), len(self.closes)), np.nan)
+        found = False
+        for row, key in enumerate(keys):
+            rows = self._known(table, tuple(columns), value, key)
+            if rows is not None:
+                found = True
+                out[row] = as_of(*rows, self.closes - days_ago * DAY, max_age * DAY)
+        return out if found else None
+
+    def _known(self, table: str, columns: tuple[str, ...], value: str, key: tuple[str, ...]) -> tuple[Array, Array, Array] | None:
+        """(ts, available_at, value) of the rows with that key; None where there are none. Tables are split once."""
         frame = self.table(table)
         if frame is None:
             return None
-        for column, wanted in where.items():
-            frame = frame[frame[column].astype(str) == wanted]
-        keys = frame[key].astype(str).str.upper().to_numpy()
-        out = np.full((len(self.symbols), len(self.closes)), np.nan)
-        found = False
-        for row, name in enumerate(names):
-            rows = frame[keys == name.upper()]
-            if len(rows):
-                found = True
-                out[row] = as_of(
-                    moments(rows["ts"]), moments(rows["available_at"]), rows[value].to_numpy(dtype=np.float64),
-                    self.closes - days_ago * DAY, max_age * DAY,
-                )  # fmt: skip
-        return out if found else None
+        if (table, columns) not in self._split:
+            if "revised" in frame.columns:
+                frame = frame[~frame["revised"].to_numpy(dtype=bool)]
+            texts = [frame[column].astype("str").str.upper() for column in columns]
+            groups = frame.groupby(texts, sort=False).indices
+            named = {group if isinstance(group, tuple) else (group,): index for group, index in groups.items()}
+            self._split[table, columns] = (named, frame, moments(frame["ts"]), moments(frame["available_at"]))
+        named, frame, ts, available_at = self._split[table, columns]
+        index = named.get(tuple(part.upper() for part in key))
+        if index is None:
+            return None
+        return ts[index], available_at[index], frame[value].to_numpy(dtype=np.float64)[index]
 
 
 VIX = ("VIX_close", "VIXCLS")
@@ -134,14 +135,19 @@ NASDAQ = ("NASDAQ_close", "QQQ_close")
 GOLD = ("GLD_close", "GOLD_daily")
 
 
+def _first_known(world: World, names: Sequence[str], read: Callable[[str], Array | None]) -> Array | None:
+    """At each bar, the first of the series that has a value; differences are taken within one series, never across."""
+    out: Array | None = None
+    for name in names:
+        row = read(name)
+        if row is not None:
+            out = row if out is None else np.where(np.isfinite(out), out, row)
+    return None if out is None else world.every(out)
+
+
 def level(names: Sequence[str], max_age: int = 10) -> Read:
     """The value itself."""
-
-    def read(world: World) -> Array | None:
-        row = world.macro(names, 0, max_age)
-        return None if row is None else world.every(row)
-
-    return read
+    return lambda world: _first_known(world, names, lambda name: world.macro(name, 0, max_age))
 
 
 def _positive_log(x: Array) -> Array:
@@ -151,31 +157,31 @@ def _positive_log(x: Array) -> Array:
 def log_level(names: Sequence[str]) -> Read:
     """Its logarithm."""
 
-    def read(world: World) -> Array | None:
-        row = world.macro(names)
-        return None if row is None else world.every(_positive_log(row))
+    def one(world: World, name: str) -> Array | None:
+        row = world.macro(name)
+        return None if row is None else _positive_log(row)
 
-    return read
+    return lambda world: _first_known(world, names, lambda name: one(world, name))
 
 
 def change(names: Sequence[str], days: int, *, logarithm: bool, max_age: int = 10) -> Read:
     """What was known now minus what was known `days` days earlier."""
 
-    def read(world: World) -> Array | None:
-        now, then = world.macro(names, 0, max_age), world.macro(names, days, max_age)
+    def one(world: World, name: str) -> Array | None:
+        now, then = world.macro(name, 0, max_age), world.macro(name, days, max_age)
         if now is None or then is None:
             return None
-        return world.every(_positive_log(now) - _positive_log(then) if logarithm else now - then)
+        return _positive_log(now) - _positive_log(then) if logarithm else now - then
 
-    return read
+    return lambda world: _first_known(world, names, lambda name: one(world, name))
 
 
 def slope(world: World) -> Array | None:
     """Ten-year minus two-year yield."""
-    ten, two = world.macro(("DGS10",)), world.macro(("DGS2",))
+    ten, two = world.macro("DGS10"), world.macro("DGS2")
     if ten is not None and two is not None:
         return world.every(ten - two)
-    row = world.macro(("T10Y2Y",))
+    row = world.macro("T10Y2Y")
     return None if row is None else world.every(row)
 
 
@@ -227,13 +233,16 @@ def _per_base(world: World, texts: pd.DataFrame, function: Callable[[Array], Arr
     return np.stack([function(np.flatnonzero(assets == base)) for base in world.bases])
 
 
+def fundamental(world: World, metric: str, days_ago: int = 0) -> Array | None:
+    """A metric of each symbol's base currency."""
+    return world.keyed("fundamentals", ("asset", "metric"), "value", [(base, metric) for base in world.bases], 5, days_ago)
+
+
 def growth(metric: str, days: int) -> Read:
     """ln of a fundamental over its value `days` days earlier."""
 
     def read(world: World) -> Array | None:
-        where = {"metric": metric}
-        now = world.keyed("fundamentals", "asset", world.bases, "value", 5, where)
-        then = world.keyed("fundamentals", "asset", world.bases, "value", 5, where, days)
+        now, then = fundamental(world, metric), fundamental(world, metric, days)
         return None if now is None or then is None else _positive_log(now) - _positive_log(then)
 
     return read
@@ -243,8 +252,7 @@ def log_ratio(metric: str, other: str) -> Read:
     """ln of one fundamental over another."""
 
     def read(world: World) -> Array | None:
-        a = world.keyed("fundamentals", "asset", world.bases, "value", 5, {"metric": metric})
-        b = world.keyed("fundamentals", "asset", world.bases, "value", 5, {"metric": other})
+        a, b = fundamental(world, metric), fundamental(world, other)
         return None if a is None or b is None else _positive_log(a) - _positive_log(b)
 
     return read
@@ -252,8 +260,8 @@ def log_ratio(metric: str, other: str) -> Read:
 
 def funding(world: World) -> Array | None:
     """Newest funding rate a day, in basis points (three intervals of eight hours)."""
-    rate = world.keyed("funding", "symbol", world.symbols, "rate", 2, {})
-    hours = world.keyed("funding", "symbol", world.symbols, "interval_hours", 2, {})
+    keys = [(symbol,) for symbol in world.symbols]
+    rate, hours = (world.keyed("funding", ("symbol",), value, keys, 2) for value in ("rate", "interval_hours"))
     return None if rate is None or hours is None else 1e4 * rate * 24.0 / hours
 
 
@@ -261,8 +269,8 @@ def interest_change(days: int) -> Read:
     """ln of open interest over its value `days` days earlier."""
 
     def read(world: World) -> Array | None:
-        now = world.keyed("open_interest", "symbol", world.symbols, "open_interest", 2, {})
-        then = world.keyed("open_interest", "symbol", world.symbols, "open_interest", 2, {}, days)
+        keys = [(symbol,) for symbol in world.symbols]
+        now, then = (world.keyed("open_interest", ("symbol",), "open_interest", keys, 2, ago) for ago in (0, days))
         return None if now is None or then is None else _positive_log(now) - _positive_log(then)
 
     return read
@@ -301,7 +309,7 @@ STANDARD: tuple[Feature, ...] = (
 FURTHER: tuple[Feature, ...] = (
     column("macro", "gold_change_5d", change(GOLD, 5, logarithm=True)),
     column("macro", "policy_rate", level(("FEDFUNDS",), 80)),
-    column("macro", "inflation_yoy", change(("CPIAUCSL",), 365, logarithm=True, max_age=80)),
+    column("macro", "inflation_yoy", change(("CPIAUCSL", "CPI_index_nsa"), 365, logarithm=True, max_age=80)),
     column("macro", "jobless_rate_change_1y", change(("UNRATE",), 365, logarithm=False, max_age=80)),
     column("sentiment", "social_score_1d", news_score("social", 1.0, market=False)),
     column("sentiment", "social_buzz", news_buzz("social")),

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from strategy_pipeline.features import score_text
 from strategy_pipeline.features.sentiment import DAY, buzz, decayed_score, scored
-from strategy_pipeline.features.world import World, as_of, change
+from strategy_pipeline.features.world import World, as_of, change, level
 
 HOUR = np.timedelta64(3600 * 10**9, "ns")
 T0 = np.datetime64("2024-03-01T00:00", "ns")
@@ -59,7 +59,8 @@ def test_revised_series_stay_out_and_the_first_known_name_counts():
         }
     )  # fmt: skip
     world = World({"macro": table}, ("BTC/USDT",), hours(5))
-    assert world.macro(("GDPC1",)) is None and world.macro(("VIX_close", "VIXCLS"))[0] == 20.0
+    assert world.macro("GDPC1") is None and world.macro("VIXCLS")[0] == 20.0
+    assert level(("VIX_close", "VIXCLS"))(world)[0, 0] == 20.0
     assert change(("GDPC1",), 5, logarithm=True)(world) is None
 
 
@@ -93,8 +94,8 @@ def test_vader_scores_what_has_no_score_of_its_own():
     assert scores[0] > 0.5 and scores[1] < -0.5 and np.isnan(scores[2:]).all()
     frame = pd.DataFrame(
         {
-            "available_at": pd.to_datetime(["2024-03-02", "2024-03-01"], utc=True), "asset": ["BTC", "ETH"], "title": ["terrible crash", "fine"],
-            "text": ["", ""], "score": [np.nan, 0.25],
+            "available_at": pd.to_datetime(["2024-03-02", "2024-03-01"], utc=True), "asset": ["BTC", "ETH"],
+            "title": ["terrible crash", "fine"], "text": ["", ""], "score": [np.nan, 0.25],
         }
     )  # fmt: skip
     table = scored(frame)
