@@ -38,6 +38,7 @@ def line_chart(
     mark: str = "",
     fill: bool = False,
     log: bool = False,
+    legend: bool = True,
 ) -> str:
     """Lines over days, the part from `mark_from` shaded and named `mark`; with `fill`, areas to the zero line."""
     keep = _thin(len(days))
@@ -69,14 +70,17 @@ def line_chart(
     ticks = _ticks(math.exp(low) if log else low, math.exp(high) if log else high)
     ticks = [tick for tick in ticks if not log or tick > 0]
     grid = "".join(f'<path class="grid" d="M0,{y_of(tick):.1f}H{_SIZE:.0f}"/>' for tick in ticks)
-    labels = "".join(f'<span class="y" style="top:{y_of(tick) / 10:.2f}%">{show(tick)}</span>' for tick in ticks)
+    labels = "".join(
+        f'<span class="y{_below(y_of(tick), height)}" style="top:{y_of(tick) / 10:.2f}%">{show(tick)}</span>' for tick in ticks
+    )
     labels += "".join(f'<span class="x" style="left:{x_of(day) / 10:.2f}%">{label}</span>' for day, label in _dates(dates[0], dates[-1]))
     shade = ""
     if mark_from is not None and dates[0] < mark_from < dates[-1]:
         left = x_of(mark_from)
         shade = f'<rect class="shade" x="{left:.1f}" y="0" width="{_SIZE - left:.1f}" height="{_SIZE:.0f}"/>'
         labels += f'<span class="mark" style="left:{left / 10:.2f}%">{html.escape(mark)}</span>'
-    legend = "".join(f'<span class="key {line.kind}">{html.escape(line.name)}</span>' for line in lines)
+    keys = "".join(f'<span class="key {line.kind}">{html.escape(line.name)}</span>' for line in lines)
+    named = f'<div class="legend">{keys}</div>' if legend else ""
     data = {
         "days": [day.isoformat() for day in dates],
         "lines": [
@@ -84,7 +88,7 @@ def line_chart(
         ],
     }
     return (
-        f'<div class="legend">{legend}</div><div class="chart" style="height:{height}px">'
+        f'{named}<div class="chart" style="height:{height}px">'
         f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">{shade}{grid}{"".join(drawn)}</svg>{labels}'
         f'<script type="application/json">{_json(data)}</script></div>'
     )
@@ -114,6 +118,11 @@ def share_strip(days: Sequence[dt.date], share: np.ndarray, *, height: int = 84)
         f'<div class="chart strip" style="height:{height}px"><svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">'
         f'{"".join(pieces)}</svg>{labels}<script type="application/json">{_json(data)}</script></div>'
     )
+
+
+def _below(y: float, height: int) -> str:
+    # A label above the topmost line would leave the chart.
+    return " under" if y / _SIZE * height < 16 else ""
 
 
 def _thin(count: int) -> list[int]:
@@ -175,5 +184,5 @@ def _plain(shown: str) -> str:
 
 
 def _json(data: object) -> str:
-    # "</" would end the script element whatever stands around it.
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    # "</script" or "<!--" in a name would change where the script element ends.
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")

@@ -72,11 +72,14 @@ def promotion(inputs: ReportInputs) -> str:
         cards = "".join(_candidate(row, "has") for row in promoted.head(9).to_dict("records"))
         return section("promoted", "Promotion", f'<div class="answer">{answer}</div><div class="cards">{cards}</div>')
     idle = "stays in cash" if inputs.benchmark == "cash" else "follows the benchmark, buy and hold"
+    looked = (
+        f"{inputs.looked_at} had one look at data that no search had seen, and none kept an edge large enough to rule luck out"
+        if inputs.looked_at
+        else "none did well enough on its training days to deserve a look at data that no search had seen"
+    )
     answer = (
         f"<b>Nothing was promoted today, and that is an answer.</b><p>{inputs.trials:,} strategies were tried. With so many, some look "
-        f"splendid by luck alone; {inputs.looked_at} had one look at data that no search had seen, and none kept an edge "
-        f"large enough to rule "
-        f"luck out. Most days on liquid markets end like this. Capital that no active strategy claims {idle}.</p>"
+        f"splendid by luck alone; {looked}. Most days on liquid markets end like this. Capital that no active strategy claims {idle}.</p>"
     )
     nearest = board[board["verdict"] != "not_looked_at"].head(_NEAREST)
     cards = "".join(_candidate(row, "lacks") for row in nearest.to_dict("records"))
@@ -97,7 +100,7 @@ def _candidate(row: dict[Any, Any], kind: str) -> str:
         if name in row
     )  # fmt: skip
     return (
-        f'<div class="candidate"><h4><span>{html.escape(str(row["family"]))}</span>{_verdict(row["verdict"])}</h4>'
+        f'<div class="card"><h4><span>{html.escape(str(row["family"]))}</span>{_verdict(row["verdict"])}</h4>'
         f'<div class="none">{figures}</div><ul class="{kind}">{items}</ul>'
         f"<details><summary><code>{html.escape(str(row['strategy_id'])[:12])}</code></summary><pre>{html.escape(str(row['text']))}</pre></details></div>"
     )
@@ -120,10 +123,11 @@ def best_candidate(inputs: ReportInputs) -> str:
         curve = np.where(begun, growth[name], np.nan)
         equity.append(Line(name, curve, kind))
         falls.append(Line(name, np.where(begun, growth[name] / np.maximum(np.maximum.accumulate(growth[name]), 1.0) - 1.0, np.nan), kind))
-    wide = max(float(np.nanmax(line.values)) for line in equity) > 4.0 and min(float(np.nanmin(line.values)) for line in equity) > 0
+    drawable = np.concatenate([line.values[np.isfinite(line.values)] for line in equity])
+    wide = drawable.size > 0 and drawable.max() > 4.0 and drawable.min() > 0
     mark = "out of sample" if inputs.validation_start else ""
     drawn = line_chart(days, equity, show=_growth, height=300, mark_from=inputs.validation_start, mark=mark, log=wide)
-    below = line_chart(days, falls[:2], show=percent(0), height=120, mark_from=inputs.validation_start, fill=True)
+    below = line_chart(days, falls[:2], show=percent(0), height=120, mark_from=inputs.validation_start, fill=True, legend=False)
     lead = "Growth of 1 after fees and slippage" + (", logarithmic. " if wide else ". ")
     lead += "What lies before the shaded part chose the strategy and flatters it; judge the shaded part." if inputs.validation_start else ""
     months = _monthly(days, returns.iloc[:, 0].to_numpy(dtype=float))
@@ -170,7 +174,7 @@ def leaderboard(inputs: ReportInputs) -> str:
         return ""
     shown = board.head(_ROWS).copy()
     shown["name"] = [
-        f"<details><summary>{badge(str(family))} <code>{_escaped(key)[:10]}</code></summary><pre>{_escaped(words)}</pre></details>"
+        f"<details><summary>{badge(str(family))} <code>{_escaped(str(key)[:10])}</code></summary><pre>{_escaped(words)}</pre></details>"
         for family, key, words in zip(shown["family"], shown["strategy_id"], shown["text"], strict=True)
     ]
     if {"sharpe_low", "sharpe_high"} <= set(shown.columns):
@@ -215,7 +219,8 @@ def portfolio(inputs: ReportInputs) -> str:
         f"<span>{text(symbol)}</span>{diverging(weight, largest)}<span>{percent(1, sign=True, tint=True)(weight)}</span>"
         for symbol, weight in zip(held["symbol"], held["weight"].astype(float), strict=True)
     )
-    lead = f"Target weights for the next day: {percent(0)(gross)} gross, {percent(0, sign=True)(net)} net, the rest in cash."
+    lead = f"Target weights for the next day: {percent(0)(gross)} gross, {percent(0, sign=True)(net)} net."
+    lead += " The rest stays in cash." if gross < 0.995 and inputs.benchmark == "cash" else ""
     return section("portfolio", "Portfolio", f'<div class="rows">{rows}</div>', lead)
 
 

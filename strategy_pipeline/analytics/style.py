@@ -14,7 +14,7 @@ CSS = """
 html{scroll-behavior:smooth;-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--bg);color:var(--ink);
   font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-main,header>div,footer{max-width:1120px;margin:0 auto;padding:0 20px}
+main,header>div,footer{max-width:1180px;margin:0 auto;padding:0 20px}
 .sample{background:var(--warnbg);color:var(--warn);text-align:center;padding:8px 16px;font-weight:600;letter-spacing:.02em}
 .sample b{letter-spacing:.12em}
 header{background:var(--card);border-bottom:1px solid var(--line)}
@@ -46,7 +46,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font
 th{font-weight:600;color:var(--soft);font-size:12px;text-align:right;padding:6px 10px;border-bottom:1px solid var(--line);
   white-space:nowrap}
 th[title]{text-decoration:underline dotted;text-underline-offset:3px;cursor:help}
-td{text-align:right;padding:7px 10px;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}
+td{text-align:right;padding:7px 9px;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}
 th.left,td.left{text-align:left}
 tbody tr:last-child td{border-bottom:0}
 tbody tr:hover td{background:var(--shade)}
@@ -72,11 +72,11 @@ td pre{min-width:340px;max-width:560px}
 .answer b{font-size:16px}
 .answer p{margin:4px 0 0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(290px,1fr));gap:14px}
-.candidate{border:1px solid var(--line);border-radius:12px;padding:14px 16px;min-width:0}
-.candidate h4{margin:0 0 6px;font-size:14px;display:flex;justify-content:space-between;gap:8px;align-items:center}
-.candidate ul{margin:8px 0 0;padding-left:0;list-style:none;font-size:14px}
-.candidate li{padding-left:20px;position:relative;margin:3px 0}
-.candidate li::before{position:absolute;left:0;font-weight:700}
+.card{border:1px solid var(--line);border-radius:12px;padding:14px 16px;min-width:0}
+.card h4{margin:0 0 6px;font-size:14px;display:flex;justify-content:space-between;gap:8px;align-items:center}
+.card ul{margin:8px 0 0;padding-left:0;list-style:none;font-size:14px}
+.card li{padding-left:20px;position:relative;margin:3px 0}
+.card li::before{position:absolute;left:0;font-weight:700}
 .lacks li::before{content:"✕";color:var(--loss)}
 .has li::before{content:"✓";color:var(--gain)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;color:var(--soft);margin:4px 0 8px}
@@ -86,7 +86,7 @@ td pre{min-width:340px;max-width:560px}
 .c2{--c:var(--accent2)}
 .c3{--c:var(--gain)}
 .c4{--c:var(--loss)}
-.chart{position:relative;margin:0 0 26px;border-bottom:1px solid var(--line)}
+.chart{position:relative;margin:0 0 34px;border-bottom:1px solid var(--line)}
 .chart svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}
 .chart path{vector-effect:non-scaling-stroke;fill:none}
 .chart .line{stroke:var(--c);stroke-width:1.8;stroke-linejoin:round}
@@ -99,6 +99,8 @@ td pre{min-width:340px;max-width:560px}
 .chart span{position:absolute;font-size:11.5px;color:var(--soft);pointer-events:none}
 .chart .y{left:2px;transform:translateY(-105%);background:color-mix(in srgb,var(--card) 70%,transparent);padding:0 3px;
   border-radius:3px}
+.card .none{font-size:13.5px}
+.chart .y.under{transform:none}
 .chart .x{top:100%;transform:translateX(-50%);padding-top:4px}
 .chart .mark{top:2px;padding-left:6px;color:var(--accent);font-weight:600;white-space:nowrap}
 .chart .cursor{top:0;bottom:0;width:1px;background:var(--soft);padding:0}
@@ -109,7 +111,7 @@ td pre{min-width:340px;max-width:560px}
 .heat td.g{background:color-mix(in srgb,var(--gain) calc(var(--v)*60%),transparent)}
 .heat td.l{background:color-mix(in srgb,var(--loss) calc(var(--v)*60%),transparent)}
 .heat td.left,.heat th.left{text-align:left;font-weight:600}
-.bar{display:inline-block;width:72px;height:7px;border-radius:4px;background:var(--code);vertical-align:middle;margin-right:8px;
+.bar{display:inline-block;width:60px;height:7px;border-radius:4px;background:var(--code);vertical-align:middle;margin-right:8px;
   overflow:hidden}
 .bar i{display:block;height:100%;background:var(--accent);border-radius:4px}
 .barlabel{display:inline-block;min-width:34px}
