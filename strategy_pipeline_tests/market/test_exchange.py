@@ -200,9 +200,8 @@ def test_trades_are_complete_across_pages_ties_and_silent_hours(exchange: LocalE
     assert rows["side"].tolist() == ["sell" if row["m"] else "buy" for row in exchange.trades]
     np.testing.assert_array_equal(rows["ts"].to_numpy("datetime64[ms]").astype(np.int64), [row["T"] for row in exchange.trades])
     part = open_at(exchange, tmp_path).observations("trades", "2024-01-01T00:30", "2024-01-01T04:00")
-    pd.testing.assert_frame_equal(
-        part, rows[rows["ts"].between("2024-01-01T00:30Z", "2024-01-01T04:00Z", inclusive="left")].reset_index(drop=True)
-    )
+    inside = rows["ts"].between("2024-01-01T00:30Z", "2024-01-01T04:00Z", inclusive="left")
+    pd.testing.assert_frame_equal(part, rows[inside].reset_index(drop=True))
 
 
 def test_funding_is_read_from_the_perpetual(exchange: LocalExchange, tmp_path: Path) -> None:

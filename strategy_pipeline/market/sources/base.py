@@ -30,7 +30,7 @@ class MarketSource(Protocol):
         ...
 
     def symbols(self) -> tuple[str, ...]:
-        """Every symbol it holds, ``BASE/QUOTE``, sorted."""
+        """Every symbol it holds, ``BASE/QUOTE``: sorted, or in the order of its own table (sample)."""
         ...
 
     def listings(self) -> pd.DataFrame:

@@ -85,7 +85,7 @@ class ExchangeSource:
             }
         )
 
-    def bars(self, timeframe: str, symbols: Sequence[str] | None, start: Any, end: Any) -> pd.DataFrame:
+    def bars(self, timeframe: str, symbols: Sequence[str] | None = None, start: Any = None, end: Any = None) -> pd.DataFrame:
         """Closed bars that open in [start, end); see `MarketSource.bars`. `symbols` None is every one of them.
 
         Raises
@@ -123,7 +123,7 @@ class ExchangeSource:
             f"was none that had closed by {known}; move the range"
         )
 
-    def observations(self, table: str, start: Any, end: Any) -> pd.DataFrame:
+    def observations(self, table: str, start: Any = None, end: Any = None) -> pd.DataFrame:
         """Trades and funding of the settings' symbols with ts in [start, end); other tables are empty here."""
         if table not in ("trades", "funding") or not self._wanted:
             return empty_table(table)
@@ -222,7 +222,8 @@ class ExchangeSource:
         def fetch(since: int) -> pd.DataFrame:
             if wide:
                 request = {
-                    "symbol": market["id"], "interval": exchange.timeframes[timeframe], "startTime": since, "endTime": stop - 1, "limit": limit,
+                    "symbol": market["id"], "interval": exchange.timeframes[timeframe], "limit": limit,
+                    "startTime": since, "endTime": stop - 1,
                 }  # fmt: skip
                 return _candle_rows(getattr(exchange, wide)(request), _WIDE_COLUMNS)
             return _candle_rows(page("candles", exchange.fetch_ohlcv(market["symbol"], timeframe, since, limit)), _NARROW_COLUMNS)
@@ -271,7 +272,7 @@ class ExchangeSource:
         if rows.empty:
             return rows
         ts = _times(rows["time"])
-        hours = (ts.diff() / pd.Timedelta(hours=1)).round()
+        hours = (ts.diff().dt.total_seconds() / 3600.0).round()
         # A rate pays for the time since the one before; the first of the range has none before it.
         interval = hours.where(hours.between(1, 24), hours.median() if len(hours) > 1 else 8.0)
         return rows.assign(ts=ts, available_at=ts, symbol=symbol, venue=self._client.name, interval_hours=interval)

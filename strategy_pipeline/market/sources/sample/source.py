@@ -64,7 +64,7 @@ class SampleSource:
             }
         )
 
-    def bars(self, timeframe: str, symbols: Sequence[str] | None, start: Any, end: Any) -> pd.DataFrame:
+    def bars(self, timeframe: str, symbols: Sequence[str] | None = None, start: Any = None, end: Any = None) -> pd.DataFrame:
         """Bars that open in [start, end): by symbol in the order asked, then by time. See `MarketSource.bars`.
 
         `start` None is the epoch; `end` None is an error, because the market has no last day.
@@ -85,7 +85,7 @@ class SampleSource:
             )
         return pd.concat(frames, ignore_index=True)
 
-    def observations(self, table: str, start: Any, end: Any) -> pd.DataFrame:
+    def observations(self, table: str, start: Any = None, end: Any = None) -> pd.DataFrame:
         """Rows of the table with ts in [start, end), all assets; no trades, book or executions. See `OBSERVATION_TABLES`."""
         if table not in _TABLES:
             return empty_table(table)
@@ -129,15 +129,14 @@ class SampleSource:
         from strategy_pipeline.market.sources.sample.minutes import minutes
 
         one = BY_NAME[symbol]
-        close = np.datetime64(tf.close_times(opens[-1:], timeframe)[0])
-        first = hours_from_epoch(opens[0])
-        last = hours_from_epoch(close - np.timedelta64(1, "ns")) + 1
+        final = np.datetime64(int(tf.close_times(opens[-1:], timeframe).astype(np.int64)[0]) - 1, "ns")  # the last moment inside
+        first, last = hours_from_epoch(opens[0]), hours_from_epoch(final) + 1
         # Only listed hours are made; a bar that the listing or delisting cuts is incomplete and left out below.
         first = max(first, hours_from_epoch(np.datetime64(one.listed)) if one.listed else 0)
         last = min(last, hours_from_epoch(np.datetime64(one.delisted))) if one.delisted else last
         if first >= last:
             return pd.DataFrame()
-        path = hours(self.seed, symbol, max(_year(close - np.timedelta64(1, "ns")), _USUAL_HORIZON), self.planted)
+        path = hours(self.seed, symbol, max(_year(final), _USUAL_HORIZON), self.planted)
         up = self._venue_up(first, last)
         if tf.is_finer(timeframe, "1h"):
             base, per = "1m", 60
