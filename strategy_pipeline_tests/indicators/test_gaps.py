@@ -13,7 +13,7 @@ PER_SYMBOL = [name for name in names() if spec(name).scope == "symbol" and "time
 # NaN can also follow the lookback where an entry is undefined: no swing yet, no reversion, no trade, no other side.
 SPARSE = {
     "swing_high", "swing_low", "zigzag", "half_life", "hour_return", "week_hour_return", "hour_volume_ratio", "ratio_zscore",
-    "cointegration_residual", "cross_rank", "relative_strength",
+    "cointegration_residual", "cross_rank", "relative_strength", "pivot_points",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 
 MODULES = (
     "averages", "trend", "momentum", "volatility", "volume", "price", "cycles", "statistics", "candles", "order_flow", "cross_asset",
-    "fractals", "seasonality",
+    "fractals", "seasonality", "filters", "composites",
 )  # fmt: skip
 
 
