@@ -7,9 +7,11 @@ a spinner and the seconds it has taken; elsewhere each stage is one plain line.
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 from rich.console import Console
@@ -17,8 +19,18 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+# Piped output has no width of its own: wide enough for every table.
+_PIPED_WIDTH = 160
+
+
+def _console(file: IO[str] | None = None, *, stderr: bool = False) -> Console:
+    stream = file or (sys.stderr if stderr else sys.stdout)
+    width = None if stream.isatty() else _PIPED_WIDTH
+    return Console(file=file, stderr=stderr, soft_wrap=True, highlight=False, width=width)
+
+
+out = _console()
+err = _console(stderr=True)
 
 
 class Progress:
@@ -27,8 +39,10 @@ class Progress:
     Use as a context manager; `timings` holds (stage, seconds) in the order of finishing.
     """
 
-    def __init__(self, console: Console = out, *, quiet: bool = False) -> None:
-        self._console = console
+    def __init__(self, *, quiet: bool = False) -> None:
+        # While a step runs, Dagster points the process's standard output at the step's log. What a person should
+        # see goes to a copy of where it pointed before.
+        self._console = _console(_own_stdout())
         self._quiet = quiet
         self._status: Status | None = None
         self._started: dict[str, float] = {}
@@ -64,12 +78,19 @@ class Progress:
         self._console.print(f" {mark} {stage:<22}[dim]{seconds:6.1f} s[/]  {escape(text)}")
 
 
+def _own_stdout() -> IO[str] | None:
+    try:
+        return os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
+    except (OSError, ValueError):  # captured, as by a test: there is no descriptor to copy
+        return None
+
+
 def table(frame: pd.DataFrame, title: str, *, most: int = 20, console: Console = out) -> None:
     """The first `most` rows of a frame; numbers right-aligned, four significant digits, NaN as a dash."""
-    view = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    view = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[name])
-        view.add_column(str(name), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+        view.add_column(str(name), justify="right" if numeric else "left", overflow="ellipsis", no_wrap=True)
     for row in frame.head(most).itertuples(index=False):
         view.add_row(*(escape(cell(value)) for value in row))
     console.print(view)

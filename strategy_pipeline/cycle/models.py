@@ -7,6 +7,7 @@ a day's predictions only predict.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any
 
 import pandas as pd
@@ -76,7 +77,8 @@ def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
             "rl_experiences",
             {"id": f"{algorithm}-{cutoff}", "agent": algorithm, "cutoff": cutoff.isoformat(), "steps": sizes.agent_steps, **entries[algorithm]},
         )
-    entry = {"stage": "rl_agents", "model": "rl_agents", "accepted": True, "agents": entries, "metrics": {}}
+    content = hashlib.sha256(payloads).hexdigest()
+    entry = {"stage": "rl_agents", "model": "rl_agents", "sha256": content, "accepted": True, "agents": entries, "metrics": {}}
     done = _registered(workspace, "rl_agents", cutoff, entry, payloads, len(history.fits))
     return StageReport(done.summary, done.facts, table=pd.DataFrame(reports), outputs=done.outputs)
 
@@ -85,9 +87,12 @@ def _registered(workspace: Workspace, stage: str, cutoff: dt.date, entry: dict[s
     """Writes the entry, the documents and the MLflow copy of a training, in this order: the entry is what counts."""
     fits.register(workspace, stage, cutoff, entry)
     workspace.forget()
+    # Registered under the universe's name: one home holds several, and their versions must not mix.
     version = workspace.registry.log(
-        stage, cutoff=cutoff.isoformat(), payload=payload, metrics=entry["metrics"], accepted=entry["accepted"],
+        f"{workspace.universe}.{stage}", cutoff=cutoff, content=entry["sha256"], payload=payload, accepted=entry["accepted"],
+        metrics=entry["metrics"],
         params={"seed": fits.training_seed(workspace), "timeframe": workspace.timeframe, "symbols": ",".join(workspace.symbols)},
+        tags={"universe": workspace.universe},
     )  # fmt: skip
     workspace.documents.upsert(
         "ml_models",
@@ -100,4 +105,4 @@ def _registered(workspace: Workspace, stage: str, cutoff: dt.date, entry: dict[s
     facts: dict[str, Any] = {"cutoff": cutoff.isoformat(), "refits": refits, "accepted": str(entry["accepted"]), **entry["metrics"]}
     verdict = "accepted" if entry["accepted"] else "not better than its baseline, which answers instead"
     summary = f"cutoff {cutoff}, {refits} refits in history, {verdict}"
-    return StageReport(summary, facts, outputs={f"models/registered/{stage}/{cutoff}": entry.get("sha256") or str(sorted(entry["agents"]))})
+    return StageReport(summary, facts, outputs={f"models/registered/{stage}/{cutoff}": entry["sha256"]})

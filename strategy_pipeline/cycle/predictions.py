@@ -169,8 +169,7 @@ def _cutoffs(workspace: Workspace, stages: tuple[str, ...], day: dt.date) -> dic
     found = {}
     for stage in stages:
         newest = fits.registered(workspace, stage, day)[-1]
-        entry = fits.entry_of(workspace, stage, newest)
-        found[f"{stage}@{newest}"] = str(entry.get("sha256") or sorted((k, v["sha256"]) for k, v in entry["agents"].items()))
+        found[f"{stage}@{newest}"] = str(fits.entry_of(workspace, stage, newest)["sha256"])
     return found
 
 

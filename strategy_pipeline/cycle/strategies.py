@@ -236,11 +236,12 @@ def optimization_results(workspace: Workspace, day: dt.date) -> StageReport:
     training = results.returns[:, results.days < np.datetime64(cut.train_end.date())]
     order = _by_sharpe(training, results.ids)[: workspace.settings.sizes.optimize_strategies]
     by_id = {strategy.id: strategy for strategy in population(workspace, day)}
-    return tune(workspace, day, [by_id[results.ids[i]] for i in order])
+    return tune(workspace, day, [by_id[results.ids[i]] for i in order], prefix=f"strategies/optimized/{day}", origin="optuna")
 
 
-def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy]) -> StageReport:
-    """Optuna on each strategy, on the training span of `day`; writes the tuned strategies and their backtest."""
+def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: str, origin: str) -> StageReport:
+    """Optuna on each strategy, on the training span of `day`; writes the tuned strategies and their backtest under `prefix`,
+    and every trial to the ledger."""
     from strategy_pipeline.optimization import optimize
 
     bars = workspace.bars(day)
@@ -257,7 +258,7 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy]) -> StageRep
             costs=costs_of(workspace), fill=workspace.settings.fill, series=train_series, workers=workspace.settings.workers,
         )  # fmt: skip
         tuned[found.best.id] = found.best
-        trials += list(found.trials["strategy_id"].dropna())
+        trials += found.strategy_ids
         rows.append(
             {"strategy_id": strategy.id, "tuned_id": found.best.id, "family": strategy.family, "trials": len(found.trials),
              "objective_before": _rounded(found.value_before), "objective_after": _rounded(found.value), "text": found.best.text}
@@ -265,15 +266,15 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy]) -> StageRep
     frame = pd.DataFrame(
         rows, columns=["strategy_id", "tuned_id", "family", "trials", "objective_before", "objective_after", "text"]
     ).astype({"strategy_id": "str", "tuned_id": "str", "family": "str", "text": "str"})
-    known = {s.id for s in population(workspace, day)}
+    known = {s.id for s in population(workspace, day)} if workspace.lake.exists(population_path(day)) else set()
     fresh = [s for s in tuned.values() if s.id not in known]
-    artifacts = [workspace.lake.write(f"strategies/optimized/{day}/tuned.parquet", frame)]
-    artifacts.append(workspace.lake.write(f"strategies/optimized/{day}/population.parquet", population_frame([(s, "optimized") for s in fresh])))
+    artifacts = [workspace.lake.write(f"{prefix}/tuned.parquet", frame)]
+    artifacts.append(workspace.lake.write(f"{prefix}/population.parquet", population_frame([(s, "optimized") for s in fresh])))
     if fresh:
         result = run(workspace, day, fresh)
-        artifacts += write_results(workspace, f"strategies/optimized/{day}", result, returns_of(workspace, day, fresh, result))
+        artifacts += write_results(workspace, prefix, result, returns_of(workspace, day, fresh, result))
     store_strategies(workspace, fresh, "optimized", day)
-    _count_trials(workspace, day, sorted(set(trials)), origin="optuna")
+    _count_trials(workspace, day, sorted(set(trials)), origin=origin)
     for row in rows:
         workspace.documents.upsert("optimization_results", {"id": f"{row['strategy_id']}-{day}", "day": day.isoformat(), **row})
     facts = {"tuned": len(rows), "trials": len(trials), "new_strategies": len(fresh)}

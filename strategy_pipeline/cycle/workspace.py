@@ -74,7 +74,7 @@ class Workspace:
     @cached_property
     def lake(self) -> Lake:
         base = self.settings.lake_url
-        return Lake(f"{base.rstrip('/')}/{self.universe}" if base else str(self.folder / "lake"))
+        return Lake(f"{base.rstrip('/')}/{self.universe}" if base else str(self.folder.resolve() / "lake"))
 
     @cached_property
     def documents(self) -> DocumentStore:
@@ -92,7 +92,8 @@ class Workspace:
         from strategy_pipeline.forecasting import Registry
 
         uri = self.settings.mlflow_tracking_uri or f"sqlite:///{(self.settings.home / 'mlflow.sqlite').resolve()}"
-        return Registry(uri, self.settings.home / "mlartifacts", experiment=self.universe)
+        artifacts = None if self.settings.mlflow_tracking_uri else self.settings.home / "mlartifacts"
+        return Registry(uri, artifacts)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

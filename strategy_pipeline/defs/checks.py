@@ -4,8 +4,6 @@ A blocking check stops everything downstream in its run. The stage's own record 
 that a later run does not build on a day that failed.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import warnings
 

@@ -1,7 +1,5 @@
 """History as one range: what a fresh home needs before its first day."""
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg

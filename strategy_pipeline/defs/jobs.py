@@ -7,7 +7,7 @@ import dagster as dg
 from strategy_pipeline.cycle import STAGES
 from strategy_pipeline.defs.partitions import daily
 
-QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def _names(job: str) -> list[str]:

@@ -1,7 +1,5 @@
 """The job that runs a whole day from the UI or the schedule: one op around `run_day`."""
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """From a stage to an asset: the only place where a stage's report becomes Dagster metadata."""
 
-from __future__ import annotations
-
 import datetime as dt
 from typing import Any
 

@@ -3,9 +3,7 @@
 One `Workspace` per settings and process, so that the stages of a run share what they loaded.
 """
 
-from __future__ import annotations
-
-from functools import lru_cache
+import json
 
 import dagster as dg
 
@@ -13,9 +11,17 @@ from strategy_pipeline.config import Settings
 from strategy_pipeline.cycle import Workspace
 
 
-@lru_cache(maxsize=4)
+_SHARED: dict[str, Workspace] = {}
+
+
+def settings_json(settings: Settings) -> str:
+    """Every setting but secrets (they stay in the environment), as the resource takes them."""
+    return json.dumps(settings.model_dump(mode="json", exclude={"cosmos_key"}, exclude_none=True), sort_keys=True)
+
+
 def shared_workspace(settings: Settings) -> Workspace:
-    return Workspace(settings)
+    """The one `Workspace` of these settings in this process: the stages of a run share what they loaded."""
+    return _SHARED.setdefault(settings_json(settings), Workspace(settings))
 
 
 class WorkspaceResource(dg.ConfigurableResource):
@@ -29,8 +35,6 @@ class WorkspaceResource(dg.ConfigurableResource):
 
     @property
     def settings(self) -> Settings:
-        import json
-
         return Settings(**json.loads(self.settings_json)) if self.settings_json else Settings()
 
     @property

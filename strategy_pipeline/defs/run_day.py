@@ -9,7 +9,6 @@ instance, so that the UI shows them.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from strategy_pipeline.cycle import Workspace
 from strategy_pipeline.defs.instance import open_instance, process_tags
 from strategy_pipeline.defs.jobs import QUIET
 from strategy_pipeline.defs.last_run import remember
-from strategy_pipeline.defs.resources import WorkspaceResource, shared_workspace
+from strategy_pipeline.defs.resources import WorkspaceResource, settings_json, shared_workspace
 from strategy_pipeline.errors import MissingInputError, PipelineError
 
 
@@ -34,12 +33,6 @@ class DayResult:
     day: dt.date
     runs: dict[str, str] = field(default_factory=dict)
     stale_days: list[dt.date] = field(default_factory=list)
-
-
-def settings_json(settings: Settings) -> str:
-    """Every setting but secrets (they stay in the environment), as the workspace resource takes them."""
-    values = settings.model_dump(mode="json", exclude={"cosmos_key"}, exclude_none=True)
-    return json.dumps(values, sort_keys=True)
 
 
 def run_day(settings: Settings, day: dt.date, *, instance: dg.DagsterInstance | None = None, marts: bool = True) -> DayResult:

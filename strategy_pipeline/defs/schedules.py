@@ -1,7 +1,5 @@
 """The daily cycle, after the UTC close."""
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg

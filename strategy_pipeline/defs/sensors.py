@@ -1,7 +1,5 @@
 """Sensors: what asks for work outside the schedule."""
 
-from __future__ import annotations
-
 import datetime as dt
 
 import dagster as dg

@@ -1,0 +1,93 @@
+"""What the orchestrator's calls do: run what is missing of a day, then read or make what was asked for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from strategy_pipeline.cycle import predictions, strategies
+from strategy_pipeline.cycle.graph import run_missing
+from strategy_pipeline.cycle.portfolio import signals_of
+from strategy_pipeline.cycle.workspace import DAY, Workspace
+from strategy_pipeline.rng import derive_seed
+
+if TYPE_CHECKING:
+    from strategy_pipeline.signals import Signal
+
+
+def generate(
+    workspace: Workspace, day: dt.date, count: int, families: Sequence[str] | None, methods: Sequence[str] | None, seed: int | None
+) -> list[str]:
+    """`count` distinct strategies on the market of `day`, stored; their ids."""
+    from strategy_pipeline import generation
+
+    with workspace.lock():
+        for stage in ("regimes", "forecasts", "agent_actions"):  # rules may read what these make
+            run_missing(workspace, stage, day)
+        series = tuple(sorted(predictions.named_series(workspace, day)))
+        chosen = derive_seed(workspace.settings.seed, "generate", day) % 2**31 if seed is None else seed
+        made = generation.generate(count, workspace.bars(day), families=families, methods=methods, seed=chosen, series=series)
+        strategies.store_strategies(workspace, made, "requested", day)
+    return [strategy.id for strategy in made]
+
+
+def signals(workspace: Workspace, day: dt.date, symbols: Sequence[str] | None) -> list[Signal]:
+    """Signals as of the close of `day`, for the symbols asked in whatever quote."""
+    from strategy_pipeline.signals import for_symbols
+
+    run_missing(workspace, "signals", day)
+    found = signals_of(workspace, day)
+    return for_symbols(found, symbols)
+
+
+def optimize(workspace: Workspace, day: dt.date, ids: Sequence[str] | None) -> pd.DataFrame:
+    """Tunes strategies on the training span of `day`; one row a strategy."""
+    run_missing(workspace, "strategy_book", day)
+    with workspace.lock():
+        chosen = strategies.strategies_of(workspace, list(ids) if ids is not None else strategies.book_of(workspace, day).active)
+        prefix = f"strategies/requested/{day}"
+        strategies.tune(workspace, day, chosen, prefix=prefix, origin="requested")
+    return workspace.lake.read(f"{prefix}/tuned.parquet")
+
+
+def performance(workspace: Workspace, day: dt.date, days: int) -> dict[str, Any]:
+    """What the strategies of the book did over the last `days` days, as `PerformanceReport` takes it."""
+    run_missing(workspace, "performance_report", day)
+    book = strategies.book_of(workspace, day)
+    results, _ = strategies.everything_run(workspace, day)
+    row_of = {strategy_id: row for row, strategy_id in enumerate(results.ids)}
+    window = results.days > np.datetime64(day - days * DAY)
+    rows = []
+    for strategy_id, entry in book.entries.items():
+        if strategy_id not in row_of:
+            continue
+        returns = results.returns[row_of[strategy_id], window]
+        known = returns[np.isfinite(returns)]
+        deviation = known.std(ddof=1) if len(known) > 1 else np.nan
+        rows.append(
+            {"strategy_id": strategy_id, "state": entry.state, "since": entry.since.isoformat(), "days": len(known),
+             "total_return": float(np.prod(1 + known) - 1), "sharpe": float(known.mean() / deviation * np.sqrt(365)) if deviation > 0 else np.nan,
+             "reason": entry.reason}
+        )  # fmt: skip
+    columns = ["strategy_id", "state", "since", "days", "total_return", "sharpe", "reason"]
+    moved = [
+        workspace.lake.read(path)
+        for path in workspace.lake.list("book")
+        if path.endswith("/transitions.parquet") and day - days * DAY < dt.date.fromisoformat(path.split("/")[1]) <= day
+    ]
+    transitions = pd.concat(moved, ignore_index=True) if moved else pd.DataFrame(columns=["day", "strategy_id", "from_state", "to_state", "reason"])
+    record = workspace.require("evidence", day)
+    summary = {
+        "day": day.isoformat(), "days": days, "source": workspace.source.name, "simulated": workspace.source.simulated,
+        **{state: len(book.ids(state)) for state in ("validated", "incubating", "active", "probation", "watchlist", "retired")},
+        **{name: record.facts[name] for name in ("trials", "effective_trials", "looked_at", "promoted")}, "verdict": record.summary,
+    }  # fmt: skip
+    html = f"{workspace.lake.url}/reports/{day}.html"
+    return {
+        "day": day, "days": days, "html": html, "summary": summary,
+        "strategies": pd.DataFrame(rows, columns=columns), "transitions": transitions,
+    }  # fmt: skip

@@ -1,0 +1,184 @@
+"""What the command line prints of a day, a strategy, a container; and what it prints for machines."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pandas as pd
+
+from strategy_pipeline import console
+from strategy_pipeline.cycle import Workspace, embedding, predictions, strategies
+from strategy_pipeline.cycle.portfolio import signals_of
+from strategy_pipeline.errors import PipelineError, StrategyError
+
+if TYPE_CHECKING:
+    from strategy_pipeline.signals import Signal
+    from strategy_pipeline.strategies import Strategy
+
+_LEADERBOARD = ["rank", "strategy_id", "family", "state", "sharpe_train", "sharpe_validation", "t_stat", "dsr", "stepm_p", "trades", "verdict"]
+_ASSETS = ["rank", "symbol", "score", "close", "return_1d", "return_30d", "volatility", "traded_value"]
+
+
+def print_day(workspace: Workspace, day: dt.date, progress: console.Progress) -> None:
+    """Leaderboard, verdict, asset ranking, signals, what each stage took, and where to look next."""
+    console.out.print()
+    leaderboard = table_of(workspace, day, "strategy_ranking")
+    console.table(leaderboard[_LEADERBOARD].head(10), f"strategy leaderboard of {len(leaderboard):,}", most=10)
+    console.lines(["", workspace.require("evidence", day).summary, ""])
+    assets = table_of(workspace, day, "asset_ranking")
+    console.table(assets[[name for name in _ASSETS if name in assets]], "asset ranking")
+    console.out.print()
+    found = signals_of(workspace, day)
+    console.table(signal_table(found), f"signals after {day}")
+    console.lines(dict.fromkeys(signal.reason for signal in found))
+    console.out.print()
+    slowest = sorted(progress.timings, key=lambda item: -item[1])[:5]
+    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in slowest)
+    console.lines([f"done in {progress.elapsed:.0f} s (longest: {took})"])
+    if workspace.source.simulated:
+        console.out.print("[bold yellow]SAMPLE MARKET[/]: nothing above is about a real market")
+    home = workspace.settings.home
+    option = "" if home == type(workspace.settings).model_fields["home"].default else f" --home {home}"
+    console.lines([f"report:     {report_path(workspace, day)}", f"Dagster UI: strategy-pipeline ui{option}", "Not investment advice."])
+
+
+def day_as_json(workspace: Workspace, day: dt.date, progress: console.Progress) -> str:
+    record = workspace.require("evidence", day)
+    signals = signal_table(signals_of(workspace, day), full=True)
+    return json.dumps(
+        {
+            "day": day.isoformat(),
+            "universe": workspace.universe,
+            "simulated": workspace.source.simulated,
+            "evidence": {"summary": record.summary, **record.facts},
+            "leaderboard": _plain(table_of(workspace, day, "strategy_ranking").head(100)),
+            "assets": _plain(table_of(workspace, day, "asset_ranking")),
+            "signals": _plain(signals),
+            "report": report_path(workspace, day),
+            "seconds": {name: round(seconds, 2) for name, seconds in progress.timings},
+        }
+    )
+
+
+def report_path(workspace: Workspace, day: dt.date) -> str:
+    return f"{workspace.lake.url}/reports/{day}.html"
+
+
+def table_of(workspace: Workspace, day: dt.date, stage: str) -> pd.DataFrame:
+    """The table a stage wrote for people."""
+    if stage == "strategy_ranking":
+        return workspace.lake.read(f"leaderboard/date={day}.parquet")
+    if stage == "asset_ranking":
+        return workspace.lake.read(f"asset_ranking/date={day}.parquet")
+    return predictions.latest(workspace, stage, day)
+
+
+def signal_table(found: Sequence[Signal], *, full: bool = False) -> pd.DataFrame:
+    """Signals as rows: what to do, how sure, until when, and any warning."""
+    from strategy_pipeline.signals import to_frame
+
+    frame = to_frame(found)
+    if full:
+        return frame
+    wanted = ["symbol", "side", "strength", "confidence", "target_weight", "price", "stop", "take_profit", "valid_until"]
+    return frame[[name for name in wanted if name in frame]]
+
+
+def print_strategies(workspace: Workspace, ids: Sequence[str]) -> None:
+    found = strategies.strategies_of(workspace, list(ids)[:5])
+    console.lines([f"{len(ids)} strategies stored; the first {len(found)}:"])
+    for strategy in found:
+        console.lines(["", strategy.id, *(f"  {line}" for line in strategy.text.splitlines())])
+
+
+def backtest_one(workspace: Workspace, day: dt.date, given: str, *, show_trades: bool, as_json: bool) -> None:
+    """Runs one strategy on the bars of a day's history and prints its metrics, symbol by symbol and pooled."""
+    from strategy_pipeline.cycle import ingest_history, run_missing
+    from strategy_pipeline.strategies import values_of
+
+    strategy = strategy_of(workspace, given)
+    with console.Progress(quiet=as_json) as progress:
+        workspace.observer = progress
+        if any("." in getattr(value, "name", "") for value in values_of(strategy)):
+            for stage in ("regimes", "forecasts", "agent_actions"):  # it reads series that these make
+                run_missing(workspace, stage, day)
+            series: dict[str, Any] = predictions.named_series(workspace, day)
+        else:
+            with workspace.lock():
+                ingest_history(workspace, day)
+            run_missing(workspace, "bars", day)
+            series = {}
+    from strategy_pipeline.backtest import backtest
+    from strategy_pipeline.cycle.workspace import costs_of
+
+    bars, settings = workspace.bars(day), workspace.settings
+    result = backtest([strategy], bars, costs=costs_of(workspace), fill=settings.fill, series=series, workers=settings.workers)
+    for reason in result.failures.values():
+        raise StrategyError(reason)
+    metrics = result.metrics.droplevel(0)
+    metrics.loc["pooled"] = result.pooled.iloc[0].reindex(metrics.columns)
+    if as_json:
+        click.echo(json.dumps({"id": strategy.id, "text": strategy.text, "metrics": json.loads(metrics.to_json(orient="index"))}))
+        return
+    console.lines([strategy.text, f"id {strategy.id}", ""])
+    console.table(metrics.T.rename_axis("metric").reset_index(), "metrics, after costs", most=100)
+    if show_trades:
+        symbols = [s for s in bars.symbols if s in metrics.index]
+        trades = pd.concat([result.trades(strategy.id, symbol).assign(symbol=symbol) for symbol in symbols], ignore_index=True)
+        console.table(trades, f"{len(trades)} trades", most=200)
+
+
+def strategy_of(workspace: Workspace, given: str) -> Strategy:
+    """A strategy from a file's path, its text or JSON, or an id of the store."""
+    from strategy_pipeline.strategies import Strategy, parse
+
+    if len(given) < 4096 and "\n" not in given and Path(given).is_file():
+        given = Path(given).read_text(encoding="utf-8")
+    if given.lstrip().startswith("{"):
+        return Strategy.from_json(json.loads(given))
+    if "\n" in given.strip() or " on " in given:
+        return parse(given)
+    return strategies.strategies_of(workspace, [given.strip()])[0]
+
+
+def print_containers(workspace: Workspace, *, as_json: bool) -> None:
+    from strategy_pipeline.store import CONTAINERS, EVERY_PARTITION
+
+    counts = {name: workspace.documents.count(name, EVERY_PARTITION) for name in CONTAINERS}
+    if as_json:
+        click.echo(json.dumps(counts))
+    else:
+        console.lines([f"{workspace.universe}"])
+        console.lines(f"  {name:<22} {count:>8,}" for name, count in counts.items())
+
+
+def print_container(workspace: Workspace, container: str, most: int, *, as_json: bool) -> None:
+    from strategy_pipeline.store import CONTAINERS, EVERY_PARTITION, flatten
+
+    if container not in CONTAINERS:
+        raise PipelineError(f"Expected one of {', '.join(CONTAINERS)}, was {container!r}; run `strategy-pipeline store` to count them")
+    for document in flatten(workspace.documents.query(container, EVERY_PARTITION, limit=most)):
+        document.pop("_etag", None)
+        click.echo(json.dumps(document, sort_keys=True, indent=None if as_json else 2))
+
+
+def run_audit(workspace: Workspace, day: dt.date, what: str, times: int, *, quiet: bool) -> pd.DataFrame:
+    """The look-ahead or warm-up audit of every indicator, and of the feature set, on the last bars of the day's history."""
+    from strategy_pipeline import audit
+    from strategy_pipeline.cycle import run_missing
+
+    with console.Progress(quiet=quiet) as progress:
+        workspace.observer = progress
+        run_missing(workspace, "fundamentals", day)
+        for stage in ("news", "macro", "bars"):
+            run_missing(workspace, stage, day)
+    return embedding.audit(workspace, day, what, times, audit)
+
+
+def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return json.loads(frame.to_json(orient="records", date_format="iso"))
