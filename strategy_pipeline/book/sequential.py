@@ -14,7 +14,7 @@ are mixed with fixed weights (the method of mixtures, Robbins 1970), because the
 
 What the theory needs and nobody has is the variance of tomorrow: it is predicted by the larger of an
 exponential and a plain average of past squares, with a stated margin. What error that leaves is measured
-(20,000 null paths each, 365 days, nominal 0.061: normal 0.029, GARCH with t5 0.033, returns of rare large
+(10,000 null paths each, 365 days, nominal 0.061: normal 0.029, GARCH with t5 0.033, returns of rare large
 losses 0.061, rarely active 0.023), and the tests repeat it. Days on which a strategy holds nothing say
 nothing and are skipped; the averages are over the others.
 
