@@ -89,6 +89,12 @@ def test_named_series_are_used_only_where_given() -> None:
     assert any("forecast.return_6h" in strategy.text for strategy in generate(50, BARS, ["ml"], series=given))
 
 
+def test_taker_flow_is_used_where_bars_have_it() -> None:
+    with_flow = BARS.with_fields(taker_buy_volume=BARS.volume * 0.5)
+    assert any("taker_buy_volume" in strategy.text for strategy in generate(20, with_flow, ["volume"]))
+    assert not any("taker_buy_volume" in strategy.text for strategy in generate(20, BARS, ["volume"]))
+
+
 @pytest.mark.parametrize("timeframe", ["4h", "1d", "1w"])
 def test_other_timeframes_and_single_symbols_work(timeframe: str) -> None:
     for strategy in generate(200, market(symbols=("SOL/USDT",), timeframe=timeframe)):

@@ -1,0 +1,186 @@
+"""Genetic operators on strategies, strongly typed (D. Montana, 1995): conditions replace conditions, values replace values
+of the same kind, numbers move within their own ranges, and only children that validate are returned.
+
+What does not belong here: selection, populations and fitness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.indicators.expressions import Arithmetic, Number, Series, Value
+from strategy_pipeline.strategies.conditions import And, Compare, Condition, Not, Or
+from strategy_pipeline.strategies.kinds import kind_of
+from strategy_pipeline.strategies.needs import rules
+from strategy_pipeline.strategies.parameters import parameters, with_parameters
+from strategy_pipeline.strategies.traverse import size
+from strategy_pipeline.strategies.validation import problems
+
+if TYPE_CHECKING:
+    from strategy_pipeline.strategies.strategy import Strategy
+
+Node: TypeAlias = Condition | Value
+Path: TypeAlias = tuple[int, ...]
+LARGEST = 60
+_TRIES = 24
+_CONDITIONS = (Compare, Not, And, Or)
+_OPPOSITE = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "crosses_above": "crosses_below", "crosses_below": "crosses_above"}
+_SOFTER = {"crosses_above": ">", "crosses_below": "<", ">": "crosses_above", "<": "crosses_below", ">=": ">", "<=": "<"}
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The parts of a node, in order; a series' inputs, not its parameters."""
+    if isinstance(node, Compare):
+        return (node.left, node.right)
+    if isinstance(node, Not):
+        return (node.term,)
+    if isinstance(node, (And, Or)):
+        return node.terms
+    return node.inputs if isinstance(node, Series) else node.operands if isinstance(node, Arithmetic) else ()
+
+
+def places(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+    """Every node of a tree with its path, the root first."""
+    yield path, node
+    for i, child in enumerate(children(node)):
+        yield from places(child, (*path, i))
+
+
+def put(node: Node, path: Path, new: Node) -> Node:
+    """The tree with the node at `path` replaced."""
+    if not path:
+        return new
+    parts = tuple(put(child, path[1:], new) if i == path[0] else child for i, child in enumerate(children(node)))
+    if isinstance(node, Compare):
+        return Compare(node.op, cast(Value, parts[0]), cast(Value, parts[1]))
+    if isinstance(node, Not):
+        return Not(cast(Condition, parts[0]))
+    if isinstance(node, (And, Or)):
+        return type(node)(cast("tuple[Condition, ...]", parts))
+    if isinstance(node, Series):
+        return replace(node, inputs=cast("tuple[Value, ...]", parts))
+    return Arithmetic(cast(Arithmetic, node).op, cast("tuple[Value, ...]", parts))
+
+
+def _pick(rng: np.random.Generator, options: list[Any]) -> Any:
+    return options[int(rng.integers(len(options)))]
+
+
+def _child(parent: Strategy, known: frozenset[str], attempt: Callable[[], dict[str, Any] | None]) -> Strategy:
+    """The first valid, new and not too large strategy of a few attempts; the parent where none is."""
+    for _ in range(_TRIES):
+        try:
+            changes = attempt()
+            if changes is None:
+                continue
+            child = replace(parent, **changes)
+        except StrategyError:
+            continue
+        if child != parent and max(map(size, rules(child).values())) <= LARGEST and not problems(child, known):
+            return child
+    return parent
+
+
+def crossover(mother: Strategy, father: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """The mother with a part of the father: a condition in place of a condition of a rule of the same role, or a value
+    in place of a value of the same kind (an average for an average, an oscillator for one with its bounds)."""
+
+    def attempt() -> dict[str, Any] | None:
+        name = _pick(rng, list(rules(mother)))
+        given = [rule for other, rule in rules(father).items() if other[:5] == name[:5]]
+        if not given:
+            return None
+        own = getattr(mother, name)
+        path, node = _pick(rng, list(places(own)))
+        offers = [offer for rule in given for _, offer in places(rule) if _alike(node, offer)]
+        return {name: put(own, path, _pick(rng, offers))} if offers else None
+
+    return _child(mother, frozenset(known_series), attempt)
+
+
+def _alike(node: Node, offer: Node) -> bool:
+    if isinstance(node, _CONDITIONS) or isinstance(offer, _CONDITIONS):
+        return isinstance(node, _CONDITIONS) and isinstance(offer, _CONDITIONS)
+    if isinstance(node, Number) or isinstance(offer, Number) or node == offer:
+        return False
+    one, other = kind_of(node), kind_of(offer)
+    return (one.unit, one.low, one.high) == (other.unit, other.low, other.high)
+
+
+def mutate_parameters(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = (), *, spread: float = 0.15) -> Strategy:
+    """One to three numbers moved, each by a normal step of `spread` of its own range on its own scale, within the range."""
+    tunable = parameters(strategy)
+    if not tunable:
+        return strategy
+
+    def attempt() -> dict[str, Any] | None:
+        values: dict[str, float] = {}
+        for i in rng.choice(len(tunable), size=min(len(tunable), int(rng.integers(1, 4))), replace=False):
+            parameter = tunable[int(i)]
+            low, high, value = parameter.low, parameter.high, parameter.value
+            if parameter.scale == "log":
+                moved = float(np.exp(np.log(value) + spread * rng.standard_normal() * np.log(high / low)))
+            else:
+                moved = value + spread * float(rng.standard_normal()) * (high - low)
+            moved = min(max(moved, low), high)
+            values[parameter.path] = float(round(moved)) if parameter.kind == "int" else float(f"{moved:.3g}")
+        made = with_parameters(strategy, values)
+        names = ("enter_long", "enter_short", "exit_long", "exit_short", "stop", "take", "trail", "hold", "size")
+        return {name: getattr(made, name) for name in names}
+
+    return _child(strategy, frozenset(known_series), attempt)
+
+
+def mutate_point(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """One operator changed: a comparison softened to or sharpened from a crossing, turned round, or `and` for `or`."""
+
+    def attempt() -> dict[str, Any] | None:
+        name = _pick(rng, list(rules(strategy)))
+        rule = getattr(strategy, name)
+        path, node = _pick(rng, [(path, node) for path, node in places(rule) if isinstance(node, (Compare, And, Or))])
+        if isinstance(node, Compare):
+            turned = _OPPOSITE if rng.random() < 0.3 else _SOFTER
+            return {name: put(rule, path, Compare(turned[node.op], node.left, node.right))}
+        return {name: put(rule, path, (Or if isinstance(node, And) else And)(node.terms))}
+
+    return _child(strategy, frozenset(known_series), attempt)
+
+
+def mutate_subtree(strategy: Strategy, donors: list[Condition], rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """A condition of a rule replaced by, or joined with, one of `donors` (conditions drawn from templates, say)."""
+    if not donors:
+        raise StrategyError("Expected conditions to draw from, was none; give at least one donor.")
+
+    def attempt() -> dict[str, Any] | None:
+        name = _pick(rng, list(rules(strategy)))
+        rule = getattr(strategy, name)
+        path, node = _pick(rng, [(path, node) for path, node in places(rule) if isinstance(node, _CONDITIONS)])
+        donor = _pick(rng, donors)
+        join: type[And] | type[Or] = And if name.startswith("enter") else Or
+        return {name: put(rule, path, donor if rng.random() < 0.5 else join((node, donor)))}
+
+    return _child(strategy, frozenset(known_series), attempt)
+
+
+def mutate_hoist(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """A rule shortened to one of its own parts, or a stop, target, trail or time limit dropped."""
+
+    def attempt() -> dict[str, Any] | None:
+        named = rules(strategy)
+        longer = [name for name, rule in named.items() if isinstance(rule, (And, Or, Not))]
+        extras = [name for name in ("stop", "take", "trail", "hold") if getattr(strategy, name) is not None]
+        leaves = all(f"exit{name[5:]}" in named for name in named if name.startswith("enter"))
+        if extras and (leaves or len(extras) > 1) and (not longer or rng.random() < 0.3):
+            return {_pick(rng, extras): None}
+        if not longer:
+            return None
+        name = _pick(rng, longer)
+        parts = [node for path, node in places(named[name]) if path and isinstance(node, _CONDITIONS)]
+        return {name: _pick(rng, parts)}
+
+    return _child(strategy, frozenset(known_series), attempt)

@@ -1,0 +1,104 @@
+"""Genetic operators: typed, valid, bounded, the same from the same generator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.generation import generate, operators
+from strategy_pipeline.rng import generator
+from strategy_pipeline.strategies import And, Strategy, parameters, parse, parse_condition, problems, rules
+from strategy_pipeline.strategies.traverse import comparisons, size
+from strategy_pipeline_tests.generation.markets import SERIES, market
+
+PARENTS = generate(60, market(), seed=5, series=SERIES)
+DONORS = [rule for parent in PARENTS[:20] for rule in rules(parent).values()]
+OPERATORS = {
+    "crossover": lambda parent, rng: operators.crossover(parent, PARENTS[int(rng.integers(60))], rng, SERIES),
+    "parameters": lambda parent, rng: operators.mutate_parameters(parent, rng, SERIES),
+    "point": lambda parent, rng: operators.mutate_point(parent, rng, SERIES),
+    "subtree": lambda parent, rng: operators.mutate_subtree(parent, DONORS, rng, SERIES),
+    "hoist": lambda parent, rng: operators.mutate_hoist(parent, rng, SERIES),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_children_are_valid_bounded_and_read_back(name: str) -> None:
+    rng = generator(1, name)
+    changed = 0
+    for parent in PARENTS:
+        child = OPERATORS[name](parent, rng)
+        changed += child != parent
+        assert problems(child, SERIES) == []
+        assert max(map(size, rules(child).values())) <= operators.LARGEST
+        assert parse(child.text) == child
+        assert (child.family, child.symbols, child.timeframe) == (parent.family, parent.symbols, parent.timeframe)
+    assert changed >= (20 if name == "hoist" else 54)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_same_generator_makes_the_same_children(name: str) -> None:
+    def brood() -> list[Strategy]:
+        rng = generator(2, name)
+        return [OPERATORS[name](parent, rng) for parent in PARENTS[:20]]
+
+    assert brood() == brood()
+
+
+def test_generations_of_all_operators_stay_valid() -> None:
+    rng = generator(3)
+    population = PARENTS[:12]
+    for _ in range(6):
+        population = [OPERATORS[list(OPERATORS)[int(rng.integers(5))]](parent, rng) for parent in population]
+    for strategy in population:
+        assert problems(strategy, SERIES) == []
+
+
+def test_a_crossover_takes_a_part_of_the_father() -> None:
+    mother = parse("momentum on * 1h\nenter long when ema(close, 10) > ema(close, 50) and rsi(14) > 55\nexit when rsi(14) < 45")
+    father = parse("trend on * 1h\nenter long when sma(close, 30) < close and adx(14) > 25\nexit when close < sma(close, 30)")
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        child = operators.crossover(mother, father, rng)
+        assert any(word in child.text for word in ("sma(close, 30)", "adx(14)", "close <", "close >"))
+
+
+def test_values_are_replaced_by_values_of_their_kind_only() -> None:
+    mother = parse("momentum on * 1h\nenter long when close > ema(close, 50)")
+    father = parse("momentum on * 1h\nenter long when rsi(14) < 30 and volume > sma(volume, 20) and wma(close, 9) > hma(close, 9)")
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        assert problems(operators.crossover(mother, father, rng)) == []
+
+
+def test_parameter_mutation_keeps_the_structure_and_the_ranges() -> None:
+    rng = np.random.default_rng(2)
+    for parent in PARENTS[:20]:
+        ranges = {parameter.path: parameter for parameter in parameters(parent)}
+        child = operators.mutate_parameters(parent, rng, SERIES, spread=0.05)
+        assert sum(1 for rule in rules(child).values() for _ in comparisons(rule)) <= sum(
+            1 for rule in rules(parent).values() for _ in comparisons(rule)
+        )
+        for parameter in parameters(child):
+            if parameter.path in ranges and parameter.name == ranges[parameter.path].name:
+                assert ranges[parameter.path].low * 0.99 - 0.01 <= parameter.value <= ranges[parameter.path].high * 1.01 + 0.01
+
+
+def test_hoisting_shortens() -> None:
+    parent = parse("trend on * 1h\nenter long when close > open and rsi(14) > 50 and adx(14) > 20\nexit when close < open")
+    child = operators.mutate_hoist(parent, np.random.default_rng(3))
+    assert not isinstance(child.enter_long, And)
+    alone = parse("trend on * 1h\nenter long when close > open")
+    assert operators.mutate_hoist(alone, np.random.default_rng(3)) == alone
+
+
+def test_subtree_mutation_needs_donors() -> None:
+    with pytest.raises(StrategyError, match="donor"):
+        operators.mutate_subtree(PARENTS[0], [], np.random.default_rng(0))
+
+
+def test_put_replaces_exactly_one_place() -> None:
+    condition = parse_condition("ema(close, 10) > ema(close, 50) and rsi(14) > 55")
+    for path, node in operators.places(condition):
+        assert operators.put(condition, path, node) == condition
