@@ -247,3 +247,24 @@ def test_stamps_tell_their_units_apart_one_by_one():
     assert (stamps([1704067200, 1704067200000, 1704067200000000, 1704067200000000000]) == moment).all()
     assert stamps(["2024-01-01", "2024-01-01T01:00:00+01:00", "no time"]).tolist()[:2] == [moment, moment]
     assert stamps(["2024-01-01", "no time"]).isna().tolist() == [False, True]
+
+
+def test_any_observation_table_may_be_given_as_it_is(tmp_path):
+    fills = pd.DataFrame(
+        {
+            "ts": pd.to_datetime(["2024-01-01 10:00", "2024-01-02 10:00"], utc=True),
+            "available_at": pd.to_datetime(["2024-01-01 10:01", "2024-01-02 10:01"], utc=True),
+            "execution_id": ["a", "b"], "signal_id": "s", "strategy_id": "t",
+            "symbol": "BTC/USDT", "venue": "x_spot", "side": ["buy", "sell"],
+            "qty": 1.0, "price": 42_000.0, "fee": 4.2, "reference_price": 41_990.0,
+        }
+    )  # fmt: skip
+    fills.to_parquet(tmp_path / "fills.parquet")
+    fills.to_csv(tmp_path / "more.csv.gz", index=False)
+    (tmp_path / ".hidden").mkdir()
+    fills.to_parquet(tmp_path / ".hidden" / "state.parquet")
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    source = FilesSource.at(tmp_path)
+    assert source.observations("executions", "2024-01-02")["execution_id"].tolist() == ["b", "b"]
+    assert source.notes() == ["no known layout, left alone: notes.csv"]
+    assert source.observations("news").empty
