@@ -115,7 +115,11 @@ class Bank:
             for value in wanted:
                 self._plan(value, levels)
             for level in sorted(levels):
-                self._run([(bank, node) for (_, node), bank in levels[level].items()])
+                nodes = [(bank, node) for (_, node), bank in levels[level].items()]
+                # What is being computed at once stays well below what may be kept.
+                tile = max(1, self._store.limit // (8 * max(1, 8 * self._shape[0] * self._shape[1])))
+                for first in range(0, len(nodes), tile):
+                    self._run(nodes[first : first + tile])
             return [self._resolve(value) for value in wanted]
 
     # -- what an expression needs

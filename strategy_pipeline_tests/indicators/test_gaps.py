@@ -62,6 +62,20 @@ def test_bounds_hold(name, gappy):
         assert (known >= output.low - 1e-9).all() and (known <= output.high + 1e-9).all(), key
 
 
+@pytest.mark.parametrize("corner", ["minimum", "low", "high"])
+def test_the_ends_of_every_parameter_compute_within_bounds(corner, whole):
+    for name in names():
+        entry = spec(name)
+        given = {p.name: p.low if corner == "low" or not np.isfinite(getattr(p, corner)) else getattr(p, corner) for p in entry.params}
+        first = entry.lookback(entry.values(tuple(given.values())))
+        result = compute(name, whole, **given)
+        for key, values in (result if isinstance(result, dict) else {None: result}).items():
+            output = entry.output(key)
+            known = values[np.isfinite(values)]
+            assert not np.isinf(values).any() and np.isnan(values[:, :first]).all(), (name, given)
+            assert (known >= output.low - 1e-9).all() and (known <= output.high + 1e-9).all(), (name, given)
+
+
 def degenerate(kind: str) -> Bars:
     bars = random_walk(2, 200, seed=3)
     if kind == "one bar":

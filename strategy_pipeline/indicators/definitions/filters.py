@@ -195,8 +195,8 @@ def laguerre_rsi(series: Array, *, gamma: float) -> Array:
     inputs=SERIES,
     params=(length(10, 5, 30), length(23, 8, 60, name="fast"), length(50, 20, 200, name="slow")),
     outputs=(Output("value", "oscillator", 0, 100),),
-    lookback=lambda p: p["slow"] + 2 * p["length"] - 3,
-    warmup=lambda p: ema_bars(p["slow"]) + p["slow"] + 2 * p["length"] + 80,
+    lookback=lambda p: max(p["fast"], p["slow"]) + 2 * p["length"] - 3,
+    warmup=lambda p: ema_bars(max(p["fast"], p["slow"])) + max(p["fast"], p["slow"]) + 2 * p["length"] + 80,
     source="D. Schaff, 1999",
 )
 def stc(series: Array, *, length: int, fast: int, slow: int) -> Array:

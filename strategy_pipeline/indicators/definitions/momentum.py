@@ -156,7 +156,7 @@ talib_entry(
     "momentum",
     SERIES,
     BOTH,
-    (length(25, 5, 100, name="slow", minimum=1), length(13, 3, 60, name="fast", minimum=1)),
+    (length(25, 5, 100, name="slow", minimum=2), length(13, 3, 60, name="fast", minimum=2)),
     source="W. Blau, 1991",
     rename={"slow": "firstperiod", "fast": "secondperiod"},
     warmup=lambda p: 2 * ema_bars(p["slow"]) + 2 * ema_bars(p["fast"]),
