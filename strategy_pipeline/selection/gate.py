@@ -41,6 +41,9 @@ class Gate:
         Least t statistic over training and validation; None takes `t_threshold(span_days)`.
     min_training_days, min_validation_days
         Days with a return that a strategy needs in each span to be judged at all.
+    min_active_days
+        Training days with a return other than 0 that it needs: the ratio of a handful of trades says nothing, and
+        such strategies would take the places of others.
     min_robustness
         Least Monte Carlo robustness score, in [0, 1], where one is given.
     mean_block, resamples
@@ -53,6 +56,7 @@ class Gate:
     t_threshold: float | None = None
     min_training_days: int = 60
     min_validation_days: int = 30
+    min_active_days: int = 20
     min_robustness: float = 0.5
     mean_block: float = 7.0
     resamples: int = 1000
@@ -137,6 +141,7 @@ def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: 
     n = len(names)
     sharpe = sharpe_ratio(training, DAYS_PER_YEAR) if n else np.empty(0)
     days, out_days = (~np.isnan(training)).sum(axis=0), (~np.isnan(held_out)).sum(axis=0)
+    active = ((training != 0) & ~np.isnan(training)).sum(axis=0)
     reason = np.full(n, "", dtype=object)
     for column in range(n):
         if days[column] == 0:
@@ -145,6 +150,8 @@ def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: 
             reason[column] = f"{days[column]} days in training < {gate.min_training_days}"
         elif not np.isfinite(sharpe[column]):
             reason[column] = "no variance in training (it never traded)"
+        elif active[column] < gate.min_active_days:
+            reason[column] = f"in the market on {active[column]} training days < {gate.min_active_days}"
         elif out_days[column] < gate.min_validation_days:
             reason[column] = f"{out_days[column]} days in validation < {gate.min_validation_days}"
         elif sharpe[column] <= 0:
@@ -254,21 +261,21 @@ def _judged(item: Evidence, gate: Gate, span_days: int, robustness: Mapping[str,
     stressed = float(stressed_sharpe.get(item.strategy_id, float("nan")))
     item = replace(item, robustness=score, stressed_sharpe=stressed)
     checks = [
-        (item.stepm_p_value <= gate.level, "validation StepM p", item.stepm_p_value, "<=", ">", gate.level, "a p-value"),
-        (item.t_statistic >= least_t, "t over the full period", item.t_statistic, ">=", "<", least_t, "a t statistic"),
+        (item.stepm_p_value <= gate.level, "validation StepM p", item.stepm_p_value, "<=", ">", gate.level),
+        (item.t_statistic >= least_t, "t over the full period", item.t_statistic, ">=", "<", least_t),
     ]
     if item.strategy_id in robustness:
-        checks.append((score >= gate.min_robustness, "Monte Carlo robustness", score, ">=", "<", gate.min_robustness, "a score"))
+        checks.append((score >= gate.min_robustness, "Monte Carlo robustness", score, ">=", "<", gate.min_robustness))
     if item.strategy_id in stressed_sharpe:
-        checks.append((stressed > 0, "Sharpe under stressed costs", stressed, ">", "<=", 0.0, "a ratio"))
-    failed = tuple(_said(*check[1:3], check[4], *check[5:]) for check in checks if not check[0])
+        checks.append((stressed > 0, "Sharpe under stressed costs", stressed, ">", "<=", 0.0))
+    failed = tuple(_said(*check[1:3], check[4], check[5]) for check in checks if not check[0])
     if not failed:
-        return replace(item, verdict="promoted", reasons=tuple(_said(*check[1:3], check[3], *check[5:]) for check in checks))
+        return replace(item, verdict="promoted", reasons=tuple(_said(*check[1:3], check[3], check[5]) for check in checks))
     verdict: Verdict = "watchlist" if item.sharpe > 0 else "rejected"
     return replace(item, verdict=verdict, reasons=failed)
 
 
-def _said(name: str, value: float, relation: str, bound: float, what: str) -> str:
+def _said(name: str, value: float, relation: str, bound: float) -> str:
     if not np.isfinite(value):
-        return f"{name} is undefined (no variance), so there is not {what} to judge"
+        return f"{name} is undefined (too few trades or no variance)"
     return f"{name} = {value:.3g} {relation} {bound:g}"

@@ -64,6 +64,8 @@ def test_robustness_can_stop_a_promotion():
     assert weak is not None and weak.verdict == "watchlist"
     assert weak.reasons == ("Monte Carlo robustness = 0.2 < 0.5", "Sharpe under stressed costs = -0.4 <= 0")
     strong = through_the_gate(returns, robustness={"s0000": 0.9}, stressed_sharpe={"s0000": 2.0}).of("s0000")
+    unknown = through_the_gate(returns, robustness={"s0000": float("nan")}).of("s0000")
+    assert unknown is not None and unknown.reasons == ("Monte Carlo robustness is undefined (too few trades or no variance)",)
     assert strong is not None and strong.verdict == "promoted" and strong.robustness == 0.9
 
 
@@ -94,12 +96,14 @@ def test_what_cannot_be_judged_says_why():
     returns[: CUT - 20, 2] = np.nan
     returns[CUT:, 3] = np.nan
     returns[:, 4] = -np.abs(returns[:, 4])
+    returns[np.arange(DAYS) % 60 != 0, 5] = 0.0
     reasons = through_the_gate(returns).screening.set_index("strategy_id").reason
     assert reasons["s0000"] == "no variance in training (it never traded)"
     assert reasons["s0001"] == "no return in training"
     assert reasons["s0002"] == "20 days in training < 60"
     assert reasons["s0003"] == "0 days in validation < 30"
     assert reasons["s0004"].startswith("training Sharpe -")
+    assert reasons["s0005"] == "in the market on 11 training days < 20"
 
 
 def test_a_strategy_that_never_trades_in_validation_is_rejected_with_the_reason():
