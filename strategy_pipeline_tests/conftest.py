@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 for name, value in {
@@ -33,3 +36,30 @@ def real_data() -> Path:
     if not (folder / "ohlcv_1h_binance_spot.parquet").exists():
         pytest.skip(f"no real market data at {folder}; set STRATEGY_PIPELINE_TEST_DATA to a folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home after one undisturbed tiny day of the command; made once, also when several workers run the suite.
+
+    Read it, or copy it and change the copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    home = shared / "tiny" / "home"
+    with FileLock(shared / "tiny.lock"):
+        if not (shared / "tiny" / "stdout.txt").exists():
+            home.parent.mkdir(parents=True, exist_ok=True)
+            clean = {k: v for k, v in os.environ.items() if not k.startswith("STRATEGY_PIPELINE_")}
+            done = subprocess.run(
+                [sys.executable, "-m", "strategy_pipeline.cli", "run", "--profile", "tiny", "--date", "2025-06-29"],
+                cwd=home.parent,
+                env={**clean, "STRATEGY_PIPELINE_HOME": str(home)},
+                capture_output=True,
+                text=True,
+                timeout=280,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            (shared / "tiny" / "stdout.txt").write_text(done.stdout)
+    return home

@@ -12,10 +12,10 @@ is run again on the same inputs.
 
 from __future__ import annotations
 
-from strategy_pipeline.cycle.checks import CHECKS
+from strategy_pipeline.cycle.checks import CHECKS, run_check
 from strategy_pipeline.cycle.graph import STAGES, Stage, run_missing, run_stage
 from strategy_pipeline.cycle.market import ingest_history
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import Workspace
 
-__all__ = ["CHECKS", "STAGES", "Stage", "StageReport", "Workspace", "ingest_history", "run_missing", "run_stage"]
+__all__ = ["CHECKS", "STAGES", "Stage", "StageReport", "Workspace", "ingest_history", "run_check", "run_missing", "run_stage"]

@@ -14,9 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from strategy_pipeline.cycle.market import OBSERVED, calendar_of, quarantine_table
+from strategy_pipeline.cycle.market import OBSERVED, closed, quarantine_table
 from strategy_pipeline.cycle.workspace import Workspace
 from strategy_pipeline.market import Bars
+from strategy_pipeline.market.calendars import calendar_of
 from strategy_pipeline.market.quality import check_bars, verify_bars, verify_observations
 
 MOST_QUARANTINED = 0.05  # share of a day's rows
@@ -24,9 +25,14 @@ MOST_QUARANTINED = 0.05  # share of a day's rows
 
 @dataclass(frozen=True)
 class Verdict:
+    """Whether a check passed, in one line and figures."""
+
     passed: bool
     summary: str
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.summary
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ def bars_are_sound(workspace: Workspace, day: dt.date) -> Verdict:
     """Great Expectations and our own rules on the stored bars of the day: OHLC order, positive prices, unique times on the grid."""
     start, end = pd.Timestamp(day, tz="UTC"), workspace.close(day)
     frame = workspace.lake.scan(workspace.bars_table, start, end)
+    if frame.empty and closed(workspace.source, day):
+        return Verdict(True, "the market was closed")
     verification = verify_bars(frame, workspace.timeframe)
     facts = {"rules": len(verification.results), "rows": len(frame)}
     return Verdict(verification.passed, verification.failures() or f"{len(frame)} rows pass {len(verification.results)} rules", facts)
@@ -101,6 +109,15 @@ def observations_are_sound(workspace: Workspace, day: dt.date, stage: str) -> Ve
         if not verification.passed:
             failures.append(f"{table}: {verification.failures()}")
     return Verdict(not failures, "; ".join(failures) or f"{rows} rows of two days pass", {"rows": rows})
+
+
+def run_check(workspace: Workspace, name: str, day: dt.date) -> Verdict:
+    """Runs one check of `CHECKS` and tells the observer, as `run_stage` does for a stage."""
+    shown = f"check {name}"
+    workspace.observer(shown, "start", None)
+    verdict = CHECKS[name].function(workspace, day)
+    workspace.observer(shown, "done" if verdict.passed or not CHECKS[name].blocking else "failed", verdict)
+    return verdict
 
 
 CHECKS: dict[str, Check] = {

@@ -12,7 +12,9 @@ from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace
 from strategy_pipeline.errors import NoDataError
 from strategy_pipeline.market import Bars, MarketSource
+from strategy_pipeline.market.calendars import calendar_of, is_open
 from strategy_pipeline.market.quality import check_bars, check_observations
+from strategy_pipeline.market.sources.base import BAR_COLUMNS
 
 # How far back a day's ingestion looks again, days: rows about an earlier moment become known later (a
 # quarter's GDP a month after it ended), and a source that is asked every day must still pick them up.
@@ -51,6 +53,8 @@ def bars(workspace: Workspace, day: dt.date) -> StageReport:
     done = _ingest_bars(workspace, start, end)
     workspace.forget()
     stored = workspace.lake.scan(workspace.bars_table, start, end)
+    if stored.empty and closed(workspace.source, day):
+        return StageReport(f"the market was closed on {day}", {"rows": 0, "closed": "yes"}, outputs={f"{workspace.bars_table}@{day}": "closed"})
     if stored.empty:
         raise NoDataError(
             f"Expected bars of {day} from {workspace.source.name}, was none that passed ({done.quarantined} quarantined); "
@@ -114,13 +118,18 @@ def quarantine_table(table: str) -> str:
     return f"quarantine/{table}"
 
 
-def calendar_of(source: MarketSource) -> str:
-    """When the source's market trades, so that a closed day is no gap."""
-    return str(getattr(source, "calendar", "always"))
+def closed(source: MarketSource, day: dt.date) -> bool:
+    """Whether the source's calendar says that nothing traded on a day."""
+    return not bool(is_open(np.array([np.datetime64(day)]), "1d", calendar_of(source))[0])
 
 
 def _ingest_bars(workspace: Workspace, start: pd.Timestamp, end: pd.Timestamp) -> _Ingested:
-    frame = workspace.source.bars(workspace.timeframe, workspace.symbols, start, end)
+    try:
+        frame = workspace.source.bars(workspace.timeframe, workspace.symbols, start, end)
+    except NoDataError:
+        if end - start > DAY or not closed(workspace.source, start.date()):
+            raise
+        frame = pd.DataFrame({name: pd.Series([], dtype="float64") for name in BAR_COLUMNS})  # an explicit empty day: the market was closed
     report = check_bars(frame, workspace.timeframe, listings=workspace.source.listings(), calendar=calendar_of(workspace.source))
     workspace.lake.upsert(quarantine_table("bars"), report.quarantine.dropna(subset=["ts"]), start, end)
     workspace.lake.upsert(workspace.bars_table, report.clean, start, end)

@@ -9,7 +9,7 @@ import warnings
 
 import dagster as dg
 
-from strategy_pipeline.cycle import CHECKS
+from strategy_pipeline.cycle import CHECKS, run_check
 from strategy_pipeline.defs.partitions import daily
 from strategy_pipeline.defs.resources import WorkspaceResource
 
@@ -19,7 +19,7 @@ def _check(name: str) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(name=name, asset=check.asset, blocking=check.blocking, description=check.description, partitions_def=daily)
     def run(context: dg.AssetCheckExecutionContext, pipeline: WorkspaceResource) -> dg.AssetCheckResult:
-        verdict = check.function(pipeline.workspace, dt.date.fromisoformat(context.partition_key))
+        verdict = run_check(pipeline.workspace, name, dt.date.fromisoformat(context.partition_key))
         return dg.AssetCheckResult(
             passed=verdict.passed,
             severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
+from strategy_pipeline.cycle import StageReport
 from strategy_pipeline.defs.resources import WorkspaceResource
 
 PROJECT = DbtProject(project_dir=Path(__file__).resolve().parents[2] / "dbt", profiles_dir=Path(__file__).resolve().parents[2] / "dbt")
@@ -57,7 +58,9 @@ def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, pipeline: Work
     with _environment(variables):  # dbt reads them from the process it is started from
         folder = workspace.folder.resolve() / "dbt"
         folder.mkdir(parents=True, exist_ok=True)
+        workspace.observer("marts", "start", None)
         yield from dbt.cli(["build", "--quiet"], context=context, target_path=folder).stream()
+        workspace.observer("marts", "done", StageReport(variables["STRATEGY_MARTS_DATABASE"]))
 
 
 @contextmanager

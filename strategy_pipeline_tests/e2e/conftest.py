@@ -1,4 +1,4 @@
-"""A tiny day, run once a session in a home of its own; the command run as a user runs it."""
+"""The command run as a user runs it, in a process and a home of its own."""
 
 from __future__ import annotations
 
@@ -36,13 +36,3 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
-
-
-@pytest.fixture(scope="session")
-def tiny_day(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., subprocess.CompletedProcess[str]]) -> Path:
-    """The home after one undisturbed tiny day."""
-    home = tmp_path_factory.mktemp("tiny") / "home"
-    done = command("run", *TINY, home=home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (home.parent / "stdout.txt").write_text(done.stdout)
-    return home
