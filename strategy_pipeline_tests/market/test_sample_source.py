@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 from strategy_pipeline.config import Settings
 from strategy_pipeline.errors import NoDataError, UnknownSymbolError
 from strategy_pipeline.market import Bars
-from strategy_pipeline.market.sources.sample import NULL_SYMBOLS, PLANTED_EDGES, SampleSource, kernels
+from strategy_pipeline.market.sources.sample import NULL_SYMBOLS, PLANTED_EDGES, PlantedEdge, SampleSource, kernels
 from strategy_pipeline.market.sources.sample.universe import EPOCH, outage
+from strategy_pipeline.strategies import parse
 
 FIELDS = ["open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume"]
 FINGERPRINT = "84e48fbdbb8b5946c5b22e0ad1d0665ca3d7632dffd321a56be7c100970e2118"
 FINGERPRINT_CODE = """
 import sys
+from pathlib import Path
 from strategy_pipeline.config import Settings
 from strategy_pipeline.market import Bars
 from strategy_pipeline.market.sources.sample import SampleSource
@@ -85,7 +88,7 @@ def test_asking_for_later_years_never_changes_the_past(source: SampleSource) -> 
     far = source.bars("1h", ["SOL/USDT", "XRP/USDT"], "2024-01-01", "2029-02-01")
     assert far["ts"].max() == pd.Timestamp("2029-01-31 23:00", tz="UTC")
     pd.testing.assert_frame_equal(far[far["ts"] < pd.Timestamp("2024-02-01", tz="UTC")].reset_index(drop=True), near)
-    for table in ("news", "macro", "fear_greed", "fundamentals"):
+    for table in ("macro", "fear_greed"):
         short, long = source.observations(table, "2027-12-20", "2028-01-01"), source.observations(table, "2027-12-20", "2029-01-05")
         pd.testing.assert_frame_equal(long[long["ts"] < pd.Timestamp("2028-01-01", tz="UTC")].reset_index(drop=True), short)
 
@@ -233,3 +236,21 @@ def test_compiled_kernels_equal_their_plain_python() -> None:
         for compiled, plain in zip(*results, strict=True):
             np.testing.assert_allclose(compiled, plain, rtol=1e-9)
         assert (np.unique(results[0][3]).size > 1) == (kind != 0)
+
+
+def test_the_documentation_lists_the_edges_and_nulls_as_they_are() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "sample_market.md").read_text()
+    for edge in PLANTED_EDGES:
+        assert f"| `{edge.symbol}` | {edge.kind.replace('_', ' ')} | {edge.what} | {edge.strength:.3f} |" in text
+        assert f"| {edge.sharpe:.1f} ± {edge.spread:.1f} |" in text
+        assert edge.rule.replace(edge.symbol, "X") in text.replace(edge.symbol, "X").replace("SOL/USDT", "X")
+    assert "Null symbols: " + ", ".join(f"`{name}`" for name in NULL_SYMBOLS) in text
+
+
+@pytest.mark.parametrize("edge", PLANTED_EDGES, ids=lambda edge: edge.symbol)
+def test_the_sentence_of_an_edge_is_a_strategy(edge: PlantedEdge) -> None:
+    strategy = parse(edge.rule)
+    assert strategy.symbols == (edge.symbol,)
+    assert strategy.timeframe == "1h"
+    assert strategy.enter_long is not None
+    assert strategy.enter_short is not None

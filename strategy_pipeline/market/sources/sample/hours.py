@@ -116,7 +116,7 @@ def factor(seed: int, last_year: int) -> Factor:
     return Factor(returns, volatility, turbulent, bull, season, busy)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def hours(seed: int, symbol: str, last_year: int, planted: bool = True, strength: float | None = None) -> Hours:
     """The symbol's hours through the end of `last_year`.
 

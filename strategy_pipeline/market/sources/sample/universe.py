@@ -117,7 +117,7 @@ exit short when not sentiment.mean < -{NEWS_THRESHOLD:g}"""
 PLANTED_EDGES: tuple[PlantedEdge, ...] = (
     PlantedEdge(
         "SOL/USDT", "momentum", f"price drifts to the side on which its {FAST}h average stands of its {SLOW}h average",
-        _MOMENTUM.format("SOL/USDT"), 0.058, 4.3, 0.6, 20,
+        _MOMENTUM.format("SOL/USDT"), 0.058, 4.2, 0.6, 20,
     ),
     PlantedEdge(
         "BNB/USDT", "breakout", f"a close beyond the range of {BREAKOUT_WINDOW} hours runs on for {BREAKOUT_HOURS}",
@@ -134,7 +134,7 @@ PLANTED_EDGES: tuple[PlantedEdge, ...] = (
     ),
     PlantedEdge(
         "AVAX/USDT", "momentum", f"price drifts to the side on which its {FAST}h average stands of its {SLOW}h average",
-        _MOMENTUM.format("AVAX/USDT"), 0.058, 4.3, 0.6, 20,
+        _MOMENTUM.format("AVAX/USDT"), 0.058, 4.2, 0.6, 20,
     ),
 )  # fmt: skip
 NULL_SYMBOLS: tuple[str, ...] = tuple(one.symbol for one in UNIVERSE if one.symbol not in {edge.symbol for edge in PLANTED_EDGES})
