@@ -81,9 +81,8 @@ def gaps(frame: pd.DataFrame, timeframe: str, calendar: str) -> Finding:
         # Closed bars do not split a gap: runs are counted over the expected bars alone.
         opens = grid[expected]
         for first, length in _runs(absent[expected]):
-            found.rows.append(
-                (symbol, opens[first], length, f"no bars from {tf.written(opens[first])} to {tf.written(opens[first + length - 1])}")
-            )
+            begun, over = tf.written(opens[first]), tf.written(opens[first + length - 1])
+            found.rows.append((symbol, opens[first], length, f"no bars from {begun} to {over}" if length > 1 else f"no bar at {begun}"))
     return found
 
 
