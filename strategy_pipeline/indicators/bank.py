@@ -301,11 +301,14 @@ class Bank:
     def _run(self, nodes: list[tuple[Bank, Series]]) -> None:
         """Compute indicator nodes whose inputs need nothing further; over (node, symbol), on threads."""
         shards: list[Callable[[], None]] = []
+        cache: rows.Cache = {}
+        held: list[list[Array]] = []  # keeps the arrays that `cache` knows by identity
         results: list[tuple[tuple[int, Value], tuple[Array, ...]]] = []
         for bank, node in nodes:
             entry = spec(node.name)
             operands = iter(node.inputs)
             inputs = [bank._input(name, operands) for name in entry.inputs]
+            held.append(inputs)
             parameters: dict[str, Any] = dict(entry.values(node.params))
             lookback = entry.lookback(parameters)
             if entry.annualised:
@@ -317,7 +320,7 @@ class Bank:
             if entry.scope == "universe":
                 shards.append(rows.universe_shard(entry, inputs, parameters, outputs))
             else:
-                shards.extend(rows.symbol_shards(entry, inputs, parameters, lookback, outputs))
+                shards.extend(rows.symbol_shards(entry, inputs, parameters, lookback, outputs, cache))
         _each(shards, self.workers)
         for key, outputs in results:
             self._store.computed += 1

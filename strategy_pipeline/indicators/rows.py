@@ -16,13 +16,28 @@ from strategy_pipeline.indicators.registry import Indicator, IndicatorParameterE
 Array = np.ndarray
 
 
+# Existing bars of a row and its inputs on them, shared by every indicator of a run that reads the same arrays.
+Prepared = tuple[int, "slice | Array", list[Array]]
+Cache = dict[tuple[tuple[int, ...], int], Prepared]
+
+
 def symbol_shards(
-    entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], lookback: int, outputs: tuple[Array, ...]
+    entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], lookback: int, outputs: tuple[Array, ...], cache: Cache
 ) -> list[Callable[[], None]]:
-    """One closure a symbol; each writes its own row of `outputs` (prefilled with NaN), so order cannot matter."""
+    """One closure a symbol; each writes its own row of `outputs` (prefilled with NaN), so order cannot matter.
+
+    `cache` serves one run, while the arrays in it live; two threads may fill an entry, with the same content.
+    """
+    identity = tuple(id(array) for array in inputs)
 
     def shard(row: int) -> Callable[[], None]:
-        return lambda: fill_row(entry, [array[row] for array in inputs], parameters, lookback, [output[row] for output in outputs])
+        def work() -> None:
+            found = cache.get((identity, row))
+            if found is None:
+                found = cache[identity, row] = prepare([array[row] for array in inputs])
+            fill_row(entry, found, parameters, lookback, [output[row] for output in outputs])
+
+        return work
 
     return [shard(row) for row in range(outputs[0].shape[0])]
 
@@ -39,27 +54,34 @@ def universe_shard(entry: Indicator, inputs: Sequence[Array], parameters: dict[s
     return shard
 
 
-def fill_row(entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], lookback: int, outputs: Sequence[Array]) -> None:
-    """Compute one symbol's row into `outputs`, each (n_bars,) prefilled with NaN.
-
-    Inputs are given to the function as C-contiguous float64; entries that only read (TA-Lib) may be handed views.
-    """
+def prepare(inputs: Sequence[Array]) -> Prepared:
+    """How many bars exist (every input finite), where they are, and the inputs (n_bars,) on them, read-only."""
     valid = np.isfinite(inputs[0])
     for array in inputs[1:]:
         valid &= np.isfinite(array)
     count = int(np.count_nonzero(valid))
-    if count <= lookback or count == 0:
-        return
     first = int(np.argmax(valid))
     where: slice | Array
     if valid[first : first + count].all():  # one unbroken stretch, the usual case
         where = slice(first, first + count)
     else:
         where = np.flatnonzero(valid)
-    pieces = [array[where] for array in inputs]
-    if not entry.borrows:
-        pieces = [np.array(piece) if not piece.flags.writeable or piece.base is not None else piece for piece in pieces]
-    for output, result in zip(outputs, _results(entry, pieces, parameters, (count,)), strict=True):
+    pieces = [np.ascontiguousarray(array[where]).view() for array in inputs]
+    for piece in pieces:
+        piece.flags.writeable = False
+    return count, where, pieces
+
+
+def fill_row(entry: Indicator, prepared: Prepared, parameters: dict[str, Any], lookback: int, outputs: Sequence[Array]) -> None:
+    """Compute one symbol's row into `outputs`, each (n_bars,) prefilled with NaN.
+
+    The function gets C-contiguous float64 arrays of its own; entries that only read (TA-Lib) get the shared ones.
+    """
+    count, where, pieces = prepared
+    if count <= lookback or count == 0:
+        return
+    given = pieces if entry.borrows else [np.array(piece) for piece in pieces]
+    for output, result in zip(outputs, _results(entry, given, parameters, (count,)), strict=True):
         result[:lookback] = np.nan
         result[~np.isfinite(result)] = np.nan
         output[where] = result
