@@ -170,11 +170,14 @@ def restore(state: Mapping[str, np.ndarray]) -> Agent:
 
 def policy_positions(algorithm: str, policy: Mapping[str, np.ndarray], observations: np.ndarray, there: np.ndarray) -> np.ndarray:
     """Positions of a policy rolled from flat over each symbol. observations: float32 (n_symbols, n, k), there: bool (n_symbols, n)."""
-    layers: list[np.ndarray] = []
-    for name in LAYERS[algorithm]:
-        layers += [np.ascontiguousarray(policy[f"{name}.weight"].T, dtype=np.float64), policy[f"{name}.bias"].astype(np.float64)]
+    (w1, b1), (w2, b2), (w3, b3) = (
+        (np.ascontiguousarray(policy[f"{name}.weight"].T, dtype=np.float64), policy[f"{name}.bias"].astype(np.float64))
+        for name in LAYERS[algorithm]
+    )
     discrete = algorithm != "sac"
-    rows = [roll(np.ascontiguousarray(x), np.ascontiguousarray(ok), 0, *layers, discrete) for x, ok in zip(observations, there)]
+    rows = [
+        roll(np.ascontiguousarray(x), np.ascontiguousarray(ok), 0, w1, b1, w2, b2, w3, b3, discrete) for x, ok in zip(observations, there)
+    ]
     return np.stack(rows) if rows else np.empty(there.shape)
 
 

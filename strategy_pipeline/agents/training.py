@@ -135,14 +135,15 @@ def hyperparameters(algorithm: str, steps: int) -> dict[str, Any]:
         rows = 128 if large else 32
         batch = min(1024 if large else 512, copies * rows)
         return {"copies": copies, "rate": 1e-3 if large else 2e-3, "n_steps": rows, "batch_size": batch, "n_epochs": 5, "gae_lambda": 0.9}
-    replay = {"buffer_size": min(max(steps, 512), 200_000), "batch_size": 512 if steps >= 20_000 else 256}
+    replay: dict[str, Any] = {"buffer_size": min(max(steps, 512), 200_000), "batch_size": 512 if steps >= 20_000 else 256}
     replay["learning_starts"] = min(1000, steps // 8)
     if algorithm == "dqn":
-        own = {"train_freq": 1, "gradient_steps": 1, "target_update_interval": max(min(6400, steps // 8), 1)}
+        own: dict[str, Any] = {"train_freq": 1, "gradient_steps": 1, "target_update_interval": max(min(6400, steps // 8), 1)}
         return {"copies": copies, "rate": 3e-4 if steps >= 50_000 else 1e-3, **replay, **own, "exploration_fraction": 0.4}
     own = {"train_freq": 1, "gradient_steps": 2, "tau": 0.01, "target_entropy": -3.0}
     # From its usual start of 1 the automatic entropy never comes down within these budgets.
-    return {"copies": copies, "rate": 3e-4 if steps >= 50_000 else 1e-3, **replay, **own, "ent_coef": "auto_0.1"}
+    start = "auto_0.1" if steps >= 50_000 else "auto_0.02"
+    return {"copies": copies, "rate": 3e-4 if steps >= 50_000 else 1e-3, **replay, **own, "ent_coef": start}
 
 
 def _decay(rate: float) -> Callable[[float], float]:

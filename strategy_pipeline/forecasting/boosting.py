@@ -95,8 +95,18 @@ def fit_trees(inputs: np.ndarray, target: np.ndarray, trees: int, depth: int, ra
 
 
 def score_trees(inputs: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    names = ("first", "feature", "threshold", "missing_left", "left", "right", "value")
-    return tree_scores(np.ascontiguousarray(inputs), *(arrays[name] for name in names), float(arrays["base"][0]))
+    """What `fit_trees` learned, for each row of inputs: float64 (n,)."""
+    return tree_scores(
+        np.ascontiguousarray(inputs),
+        arrays["first"],
+        arrays["feature"],
+        arrays["threshold"],
+        arrays["missing_left"],
+        arrays["left"],
+        arrays["right"],
+        arrays["value"],
+        float(arrays["base"][0]),
+    )
 
 
 def fit_ridge(inputs: np.ndarray, target: np.ndarray, penalty: float) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ anything fitted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -133,25 +133,30 @@ class Panel:
     def rows(self, start: int, end: int) -> Panel:
         """Bars `start` to `end` (exclusive). A view."""
         cut = slice(max(start, 0), end)
-        return Panel(
-            self.symbols,
-            self.timeframe,
-            self.times[cut],
-            self.closes[cut],
-            *(getattr(self, name)[:, cut] for name in ("open", "high", "low", "close", "volume")),
+        return replace(
+            self,
+            times=self.times[cut],
+            closes=self.closes[cut],
+            open=self.open[:, cut],
+            high=self.high[:, cut],
+            low=self.low[:, cut],
+            close=self.close[:, cut],
+            volume=self.volume[:, cut],
             features=None if self.features is None else self.features[:, cut],
-            feature_names=self.feature_names,
-            available=self.available,
-            horizon=self.horizon,
+            computed={},
         )
 
-    def known_at(self, moment: np.datetime64) -> Panel:
+    def known_at(self, moment: Any) -> Panel:
         """The bars that had closed by `moment`."""
-        return self.rows(0, int(np.searchsorted(self.closes, np.datetime64(moment, "ns"), side="right")))
+        from strategy_pipeline.market.timeframes import to_time
 
-    def index_of(self, moment: np.datetime64) -> int:
+        return self.rows(0, int(self.closes.searchsorted(to_time(moment), side="right")))
+
+    def index_of(self, moment: Any) -> int:
         """Position of the first bar that opens at or after `moment`."""
-        return int(np.searchsorted(self.times, np.datetime64(moment, "ns"), side="left"))
+        from strategy_pipeline.market.timeframes import to_time
+
+        return int(self.times.searchsorted(to_time(moment), side="left"))
 
     @property
     def steps(self) -> np.ndarray:

@@ -161,7 +161,7 @@ class Registry:
                         found.tags["cutoff"],
                         found.tags["content"],
                         found.tags["accepted"] == "true",
-                        found.run_id,
+                        str(found.run_id),
                         dict(found.tags),
                     )
             token = page.token

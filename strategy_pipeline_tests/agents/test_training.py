@@ -168,7 +168,7 @@ SPREAD = 0.005 / np.sqrt(1 - (0.5**0.1) ** 2)
 def best_band(playground: TradingMarket) -> float:
     """The best policy of the kind: go short above a level, long below its negative, hold in between."""
     seen, best = playground.observations[..., 0], 0.0
-    for level in np.linspace(0, 2, 21):
+    for level in np.linspace(0.2, 1.6, 8):
         for leave in (None, 0.0):
             positions = np.zeros(seen.shape)
             for t in range(seen.shape[1]):
@@ -179,8 +179,9 @@ def best_band(playground: TradingMarket) -> float:
     return best
 
 
-def test_ppo_learns_to_trade_a_mean_reverting_price():
-    weights, _ = train_on("ppo", mean_reverting(20_000, seed=1), steps=100_000, seed=11)
-    fresh = mean_reverting(8_000, seed=2)
-    positions = policy_positions("ppo", weights, fresh.observations, fresh.tradable)
+@pytest.mark.parametrize(("algorithm", "steps"), [("ppo", 60_000), ("dqn", 40_000), ("sac", 8_192)])
+def test_agents_learn_to_trade_a_mean_reverting_price(algorithm, steps):
+    weights, _ = train_on(algorithm, mean_reverting(20_000, seed=1), steps=steps, seed=11)
+    fresh = mean_reverting(4_000, seed=2)
+    positions = policy_positions(algorithm, weights, fresh.observations, fresh.tradable)
     assert expected_reward(fresh, positions) >= 0.8 * best_band(fresh)
