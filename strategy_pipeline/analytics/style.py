@@ -35,12 +35,6 @@ h2{font-size:19px;margin:0 0 4px;letter-spacing:-.01em}
 h3{font-size:15px;margin:22px 0 8px}
 .lead{color:var(--soft);margin:0 0 14px;max-width:78ch}
 .empty{color:var(--soft);margin:8px 0}
-.two{display:grid;grid-template-columns:1fr 1fr;gap:20px}
-.two>section{margin:0;min-width:0}
-.two{margin-bottom:20px}
-@media (max-width:820px){
-.two{grid-template-columns:1fr}
-}
 .scroll{overflow-x:auto;margin:0 -6px;padding:0 6px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th{font-weight:600;color:var(--soft);font-size:12px;text-align:right;padding:6px 10px;border-bottom:1px solid var(--line);

@@ -84,7 +84,7 @@ def _map_ray(function: Callable[[Shard], Result], work: list[Shard], workers: in
     try:
         import ray
     except ImportError:
-        raise MissingExtraError("Expected ray for backend='ray', was not installed; install strategy-pipeline[ray]") from None
+        raise MissingExtraError("Expected ray for backend='ray', was not installed; install strategy-pipeline[cluster]") from None
     if not ray.is_initialized():
         ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, configure_logging=False, _node_ip_address="127.0.0.1")
     remote = ray.remote(num_cpus=1)(function)

@@ -315,14 +315,8 @@ def _clause(name: str, operator: str, value: Any) -> tuple[str, list[Any]]:
     # Field names are checked against a strict pattern before they come here; values are always bound.
     field, kind = f"json_extract(body, '$.{name}')", f"json_type(body, '$.{name}')"
     if operator == "in":
-        numbers = [item for item in value if type_of(item) == "number"]
-        texts = [item for item in value if type_of(item) == "text"]
-        parts = [
-            f"({kind} IN {_TYPES[label]} AND {field} IN ({','.join('?' * len(group))}))"
-            for label, group in (("number", numbers), ("text", texts))
-            if group
-        ]
-        return (f"({' OR '.join(parts)})" if parts else "0"), [*numbers, *texts]
+        # One bound JSON list, since SQLite takes only so many bound values; numbers and texts keep their types.
+        return f"({kind} IN ('integer','real','text') AND {field} IN (SELECT value FROM json_each(?)))", [json.dumps(value)]
     if operator == "contains":
         item = "item.type IN " + _TYPES[type_of(value)]
         return f"({kind}='array' AND EXISTS (SELECT 1 FROM json_each(body, '$.{name}') AS item WHERE {item} AND item.value = ?))", [value]

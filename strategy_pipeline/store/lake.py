@@ -100,7 +100,12 @@ class Lake(Files):
         ]
 
     def scan(
-        self, table: str, start: Moment | None, end: Moment | None, columns: Sequence[str] | None = None, where: Sequence[Condition] | None = None
+        self,
+        table: str,
+        start: Moment | None,
+        end: Moment | None,
+        columns: Sequence[str] | None = None,
+        where: Sequence[Condition] | None = None,
     ) -> pd.DataFrame:
         """Rows of ``[start, end)`` in the order of ``ts``, reading only the months and columns needed; None is unbounded.
 
@@ -216,7 +221,12 @@ class Lake(Files):
             return table.slice(0, 0)
         chosen = parquet.expression(asked, None if inside else window[0], None if inside else window[1])
         if chosen is not None:
-            table = table.filter(chosen)
+            try:
+                table = table.filter(chosen)
+            except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise UnstorableError(
+                    f"Expected conditions of the columns' types on {path}, was {list(asked)} ({error}); mend them"
+                ) from error
         return table if wanted is None else table.select(wanted)
 
     def _opened(self, path: str) -> Any:

@@ -171,7 +171,8 @@ def test_a_simulated_market_says_so_on_top(inputs: ReportInputs) -> None:
 def test_every_section_and_the_disclaimer_are_there(inputs: ReportInputs) -> None:
     reader, words = read(performance_report(inputs))
     assert reader.ids == [
-        "promoted", "curve", "leaderboard", "portfolio", "signals", "book", "attribution", "assets", "forecasts", "regime", "correlation", "reading",
+        "promoted", "curve", "leaderboard", "portfolio", "signals", "book",
+        "attribution", "assets", "forecasts", "regime", "correlation", "reading",
     ]  # fmt: skip
     assert "Not investment advice" in words
     assert "3 rows quarantined" in words

@@ -136,6 +136,12 @@ def test_mixed_types_sort_null_then_boolean_then_number_then_text(tmp_path: Path
     assert found == ["null", "yes", "half", "two", "text"]
 
 
+def test_tens_of_thousands_of_ids_can_be_asked_for_at_once(tmp_path: Path) -> None:
+    store = EmbeddedDocuments(tmp_path / "documents.sqlite")
+    store.upsert_many("strategies", [momentum("s7"), momentum("7")])
+    assert store.count("strategies", EVERY_PARTITION, [("id", "in", [f"s{n}" for n in range(50_000)])]) == 1
+
+
 def test_a_foreign_continuation_is_refused(tmp_path: Path) -> None:
     store = EmbeddedDocuments(tmp_path / "documents.sqlite")
     with pytest.raises(UnstorableError, match="continuation"):

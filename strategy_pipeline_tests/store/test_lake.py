@@ -182,6 +182,9 @@ def test_a_scan_reads_the_columns_and_rows_asked_for(lake: Lake) -> None:
     ]
     pd.testing.assert_frame_equal(found, expected[["close", "symbol"]].reset_index(drop=True))
     assert len(lake.scan("bars", "2025-06-29", "2025-07-02", where=[("symbol", "!=", "C/D")])) == 36
+    for condition in (("symbol", ">", 3), ("symbol", "contains", "C")):
+        with pytest.raises(UnstorableError, match="symbol"):
+            lake.scan("bars", "2025-06-29", "2025-07-02", where=[condition])  # type: ignore[list-item]
 
 
 def test_a_scan_without_bounds_reads_all(lake: Lake) -> None:

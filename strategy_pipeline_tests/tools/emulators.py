@@ -8,6 +8,7 @@ reason.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import os
 import re
@@ -34,6 +35,7 @@ def emulator_folder() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "strategy_pipeline_emulators"
 
 
+@functools.cache
 def install() -> str:
     """Install what is missing; returns the reason why it could not, or an empty text."""
     folder = emulator_folder()
@@ -43,7 +45,18 @@ def install() -> str:
     with FileLock(folder / ".install.lock"):
         if all((folder / "node_modules" / ".bin" / program).exists() for program in _PROGRAMS.values()):
             return ""
-        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *PACKAGES]
+        command = [
+            "npm",
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--fetch-retries=0",
+            "--fetch-timeout=20000",
+            "--prefix",
+            str(folder),
+            *PACKAGES,
+        ]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150)
         except subprocess.TimeoutExpired:
