@@ -47,6 +47,7 @@ __all__ = [
     "backtest",
     "metrics_from_returns",
     "monte_carlo",
+    "next_positions",
     "reference_backtest",
 ]
 

@@ -158,34 +158,35 @@ def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarr
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 def _mark(
     marks: np.ndarray, benchmark: np.ndarray, entry: int, bars: int, cash: float, units: float, before: float, after: float,
-    closed: bool, path: np.ndarray, returns: np.ndarray, sums: np.ndarray,
+    closed: bool, path: np.ndarray, returns: np.ndarray, kept: int, sums: np.ndarray,
 ) -> None:  # fmt: skip
-    """Equity of one position at its closes into path[:bars], returns into returns[:bars], and the sums that involve the
+    """Equity of one position at its closes into path[:bars], returns into returns[kept : kept + bars], and the sums that involve the
     benchmark (GAINS holds the sum of returns, ACTIVE is relative to a flat position's)."""
     for i in range(bars):
         path[i] = cash + units * marks[entry + i]
     if closed:
         path[bars - 1] = after
-    returns[0] = path[0] / before - 1
+    returns[kept] = path[0] / before - 1
     for i in range(1, bars):
-        returns[i] = path[i] / path[i - 1] - 1
+        returns[kept + i] = path[i] / path[i - 1] - 1
     total = cross = square = 0.0
     for i in range(bars):
-        total += returns[i]
-        cross += returns[i] * benchmark[entry + i]
-        square += (returns[i] - benchmark[entry + i]) ** 2 - benchmark[entry + i] ** 2
+        r, b = returns[kept + i], benchmark[entry + i]
+        total += r
+        cross += r * b
+        square += (r - b) ** 2 - b * b
     sums[GAINS] += total
     sums[CROSS] += cross
     sums[ACTIVE] += square
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
-def _ride(benchmark: np.ndarray, entry: int, own: int, returns: np.ndarray, sums: np.ndarray) -> None:
+def _ride(benchmark: np.ndarray, entry: int, own: int, returns: np.ndarray, kept: int, sums: np.ndarray) -> None:
     """As `_mark` for a position that is all of the equity, after its first close: it earns what the symbol does."""
     total = square = 0.0
     for i in range(1, own):
         b = benchmark[entry + i]
-        returns[i] = b
+        returns[kept + i] = b
         total += b
         square += b * b
     sums[GAINS] += total
@@ -271,7 +272,7 @@ def accumulate(
         if abs(cash) <= 1e-13 * before and own > 0:
             # All of the equity is in it: returns are the symbol's, log equity is the log price, shifted.
             returns[kept] = _earn((cash + units * marks[entry]) / before - 1, benchmark[entry], sums)
-            _ride(benchmark, entry, own, returns[kept:], sums)
+            _ride(benchmark, entry, own, returns, kept, sums)
             if leave < stop:
                 returns[kept + own] = _earn(after / (cash + units * marks[leave - 1]) - 1, benchmark[leave], sums)
             y, square, moment = _log_levels(log_marks, entry, own, math.log(units), middle)
@@ -295,7 +296,7 @@ def accumulate(
             trough = min(trough, units * low)
             first = own
         else:
-            _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns[kept:], sums)
+            _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns, kept, sums)
             for j in range(own):
                 y = math.log(path[j])
                 y_sum += y
@@ -327,7 +328,6 @@ def accumulate(
             day += 1
         money = after
         at = min(leave + 1, stop)
-        _count_trade(trade_ints, trade_floats, i, leave, traded_value, sums)
     deepest = max(deepest, 1 - trough / peak)
 
     sums[N], sums[EQUITY] = n, money
@@ -343,36 +343,45 @@ def accumulate(
     time_square = n * (n * n - 1.0) / 12
     alive = money > 0 and spread > ZERO_VARIANCE * y_square
     sums[STABILITY] = y_time * y_time / (spread * time_square) if alive else math.nan
-    sums[TRADES] = count
+    _count_trades(trade_ints, trade_floats, count, stop, traded_value, sums)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _count_trade(trade_ints: np.ndarray, trade_floats: np.ndarray, i: int, leave: int, traded_value: np.ndarray, sums: np.ndarray) -> None:
-    entry, reason = trade_ints[i, ENTRY], trade_ints[i, REASON]
-    size, paid, before = trade_floats[i, UNITS], trade_floats[i, ENTRY_PRICE], trade_floats[i, BEFORE]
-    weight = size * paid / before
-    sums[TURNOVER] += weight
-    sums[PARTICIPATION] += weight / traded_value[entry]
-    sums[FILLS] += 1
-    sums[HELD] += leave - entry
-    if reason == OPEN:
-        sums[OPEN_TRADES] += 1
-        return
-    weight = size * trade_floats[i, EXIT_PRICE] / before
-    sums[TURNOVER] += weight
-    sums[PARTICIPATION] += weight / traded_value[leave]
-    sums[FILLS] += 1
-    sums[CLOSED] += 1
-    sums[HOLDING] += leave - entry
-    profit = trade_floats[i, AFTER] - before
-    net = profit / (size * paid)
-    if profit > 0:
-        sums[WINS] += 1
-        sums[PROFIT] += profit
-        sums[WIN_RETURN] += net
-    else:
-        sums[LOSERS] += 1
-        sums[LOSS] -= profit
-        sums[LOSS_RETURN] -= net
-    sums[DELISTINGS] += reason == DELISTED
-    sums[RUINS] += trade_ints[i, IS_RUINED]
+def _count_trades(
+    trade_ints: np.ndarray, trade_floats: np.ndarray, count: int, stop: int, traded_value: np.ndarray, sums: np.ndarray
+) -> None:
+    """The sums over trades, from TRADES to RUINS."""
+    closed = wins = losers = held = holding = delistings = ruins = 0
+    profit = loss = win_return = loss_return = turnover = participation = 0.0
+    for i in range(count):
+        entry, leave, reason = trade_ints[i, ENTRY], trade_ints[i, EXIT], trade_ints[i, REASON]
+        size, paid, before = trade_floats[i, UNITS], trade_floats[i, ENTRY_PRICE], trade_floats[i, BEFORE]
+        weight = size * paid / before
+        turnover += weight
+        participation += weight / traded_value[entry]
+        if reason == OPEN:
+            held += stop - entry
+            continue
+        held += leave - entry
+        weight = size * trade_floats[i, EXIT_PRICE] / before
+        turnover += weight
+        participation += weight / traded_value[leave]
+        closed += 1
+        holding += leave - entry
+        gain = trade_floats[i, AFTER] - before
+        net = gain / (size * paid)
+        if gain > 0:
+            wins += 1
+            profit += gain
+            win_return += net
+        else:
+            losers += 1
+            loss -= gain
+            loss_return -= net
+        delistings += reason == DELISTED
+        ruins += trade_ints[i, IS_RUINED]
+    sums[TRADES], sums[CLOSED], sums[WINS], sums[LOSERS] = count, closed, wins, losers
+    sums[PROFIT], sums[LOSS], sums[WIN_RETURN], sums[LOSS_RETURN] = profit, loss, win_return, loss_return
+    sums[TURNOVER], sums[PARTICIPATION], sums[FILLS] = turnover, participation, count + closed
+    sums[HELD], sums[HOLDING], sums[OPEN_TRADES] = held, holding, count - closed
+    sums[DELISTINGS], sums[RUINS] = delistings, ruins

@@ -59,10 +59,9 @@ def test_every_trade_of_the_fixed_population_is_what_it_was(bars: Bars, fill: st
     for strategy in population:
         for symbol in SYMBOLS:
             for trade in result.trades(strategy.id, symbol).itertuples():
-                digest.update(
-                    f"{strategy.id} {symbol} {trade.side} {trade.entry.isoformat()} {trade.exit.isoformat() if trade.reason != 'open' else '-'} "
-                    f"{trade.entry_price:.8e} {trade.exit_price:.8e} {trade.size:.8e} {trade.equity_after:.8e} {trade.reason}\n".encode()
-                )
+                left = trade.exit.isoformat() if trade.reason != "open" else "-"
+                values = " ".join(f"{value:.8e}" for value in (trade.entry_price, trade.exit_price, trade.size, trade.equity_after))
+                digest.update(f"{strategy.id} {symbol} {trade.side} {trade.entry.isoformat()} {left} {values} {trade.reason}\n".encode())
     trades = int(result.metrics["trades"].sum())
     returns, sharpe = result.pooled["total_return"].mean(), result.pooled["sharpe"].mean()
     assert (trades, digest.hexdigest()) == (STATISTICS[fill][0], FINGERPRINTS[fill]), f"{trades}, {returns!r}, {sharpe!r}"
