@@ -20,6 +20,7 @@ _HOMES = {
     "TradingMarket": "environment",
     "VectorTradingEnv": "vector",
     "agent_history": "history",
+    "fit_agent": "history",
     "restore": "agent",
     "train_agent": "training",
     "train_on": "training",

@@ -31,6 +31,7 @@ _HOMES = {
     "fit_history": "history",
     "fit_kind": "history",
     "History": "history",
+    "Fit": "history",
     "rolling_intervals": "conformal",
     "Registry": "registry",
     "RegisteredModel": "registry",

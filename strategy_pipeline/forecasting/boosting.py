@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numba import njit
 
+from strategy_pipeline.errors import NoDataError
 from strategy_pipeline.forecasting.kernels import linear_scores
 from strategy_pipeline.forecasting.model import Forecaster, nest, unnest
 from strategy_pipeline.forecasting.panel import Panel
@@ -64,7 +65,10 @@ def tree_scores(
 
 
 def fit_trees(inputs: np.ndarray, target: np.ndarray, trees: int, depth: int, rate: float, seed: int) -> dict[str, np.ndarray]:
-    """Boosted regression trees as arrays. One thread: sums of gradients in another order would change the last bits."""
+    """Boosted regression trees as arrays. One thread: sums of gradients in another order would change the last bits.
+
+    Columns that are missing or constant in training are left out (scikit-learn cannot bin them) and never split on.
+    """
     from sklearn.ensemble import HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
@@ -77,14 +81,17 @@ def fit_trees(inputs: np.ndarray, target: np.ndarray, trees: int, depth: int, ra
         early_stopping=False,
         random_state=seed % 2**32,
     )
+    varied = np.flatnonzero([len(np.unique(column[np.isfinite(column)][:20_000])) > 1 for column in inputs.T])
+    if not len(varied):
+        raise NoDataError("Expected features that vary in training, was none, so trees have nothing to split on; give other features")
     with threadpool_limits(limits=1):
-        model.fit(inputs, target)
+        model.fit(inputs[:, varied], target)
     nodes = [predictors[0].nodes for predictors in model._predictors]
     sizes = np.array([len(part) for part in nodes])
     flat = np.concatenate(nodes)
     return {
         "first": np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
-        "feature": np.where(flat["is_leaf"] == 1, -1, flat["feature_idx"].astype(np.int64)),
+        "feature": np.where(flat["is_leaf"] == 1, -1, varied[flat["feature_idx"].astype(np.int64)]),
         "threshold": flat["num_threshold"].astype(np.float64),
         "missing_left": flat["missing_go_to_left"].astype(np.uint8),
         "left": flat["left"].astype(np.int64),

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from strategy_pipeline.errors import NoDataError
 from strategy_pipeline.forecasting import BoostedReturns, FittedForecaster, MarketTransformer, Panel, ReturnEnsemble
 from strategy_pipeline.forecasting.boosting import fit_trees, score_trees
 from strategy_pipeline.forecasting.scaling import fit_scaler, scaled, slope, squared_skill
@@ -41,6 +42,17 @@ def test_trees_kept_as_arrays_score_as_scikit_learn_does():
     ours = score_trees(x, fit_trees(x, y, 20, 3, 0.1, 0))
     np.testing.assert_allclose(ours, theirs.predict(x), rtol=1e-12)
     assert np.corrcoef(ours, y)[0, 1] > 0.8
+
+
+def test_trees_leave_out_columns_that_are_missing_or_constant():
+    rng = generator(2, "columns")
+    x = rng.standard_normal((400, 4)).astype(np.float32)
+    x[:, 0], x[:, 2] = np.nan, 3.0
+    arrays = fit_trees(x, x[:, 3].astype(float), 10, 2, 0.3, 0)
+    assert set(arrays["feature"]) <= {-1, 1, 3}
+    assert np.corrcoef(score_trees(x, arrays), x[:, 3])[0, 1] > 0.9
+    with pytest.raises(NoDataError, match="vary"):
+        fit_trees(x[:, [0, 2]], x[:, 3].astype(float), 10, 2, 0.3, 0)
 
 
 def test_boosted_returns_find_a_planted_signal_and_are_accepted(edge):
