@@ -30,7 +30,7 @@ from strategy_pipeline.market import Bars
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import Strategy, parse
 
-WINDOWS = sorted({round(float(window)) for window in np.geomspace(2, 2000, 220)})[:150]
+WINDOWS = sorted({round(float(window)) for window in np.geomspace(5, 2000, 220)})[:150]
 STOPS = {"W1": "", "W2": "stop 3%, take 6%, trail 2%\n", "W2b": "stop 3%, take 6%\n"}
 COSTS = {"W1": Costs(10, 0), "W2": Costs(10, 5, market_targets=True), "W2b": Costs(10, 5, market_targets=True)}
 
@@ -80,7 +80,7 @@ def vectorbt_run(bars: Bars, pairs: list[tuple[int, int]], workload: str) -> pd.
             **stops,
             fees=0.001,
             slippage=COSTS[workload].slippage,
-            init_cash=1.0,
+            init_cash=1e6,
             freq="1h",
             **({"stop_exit_price": "stopmarket"} if stops else {}),
         )
@@ -142,7 +142,7 @@ def main() -> None:
         backtest(population[:4], bars, costs=costs, fill="close", workers=args.workers)  # compile
         if not args.without_peer:
             vectorbt_run(bars, spread[:20], workload)
-        ours, theirs, processor = [], [], []
+        ours, theirs, processor, peer_processor = [], [], [], []
         frame = peer = pd.DataFrame()
         for _ in range(args.repeats):
             cpu, begin = time.process_time(), time.perf_counter()
@@ -150,9 +150,10 @@ def main() -> None:
             ours.append(time.perf_counter() - begin)
             processor.append(time.process_time() - cpu)
             if not args.without_peer:
-                begin = time.perf_counter()
+                cpu, begin = time.process_time(), time.perf_counter()
                 peer = vectorbt_run(bars, spread, workload)
                 theirs.append((time.perf_counter() - begin) * len(pairs) / len(spread))
+                peer_processor.append((time.process_time() - cpu) * len(pairs) / len(spread))
         mine = statistics.median(ours)
         trades = int(frame["trades"].sum())
         cells = len(pairs) * args.bars
@@ -161,7 +162,10 @@ def main() -> None:
             chosen = frame.loc[[(crossover(*pair, workload).id, "BTC/USDT") for pair in spread]]
             for name in peer.columns:
                 np.testing.assert_allclose(chosen[name], peer[name], rtol=1e-9, atol=1e-12, err_msg=name)
-            line += f", vectorbt {statistics.median(theirs):.0f} s (extrapolated): {statistics.median(theirs) / mine:.0f}x"
+            line += (
+                f", vectorbt {statistics.median(theirs):.0f} s (CPU {statistics.median(peer_processor):.0f} s), extrapolated: "
+                f"{statistics.median(theirs) / mine:.0f}x (CPU {statistics.median(peer_processor) / statistics.median(processor):.0f}x)"
+            )
         print(line)
         seconds = statistics.median(kernel_seconds(bars, population, workload, args.workers) for _ in range(args.repeats))
         print(

@@ -188,6 +188,10 @@ class BacktestResult:
         """Whether a strategy of this result trades `symbol`."""
         return bool(self._applies[self._row[id], self._symbol(symbol)])
 
+    def listed_count(self, id: str) -> np.ndarray:
+        """How many of a strategy's symbols are listed on each day, int64 (n_days,)."""
+        return self._applies[self._row[id]].astype(np.int64) @ self._arena.listed.astype(np.int64)
+
     def rerun(self, strategies: Sequence[Strategy], *, costs: Costs | None = None, workers: int = 0) -> BacktestResult:
         """Other strategies, or other costs, on the same bars, series, window and fill."""
         from strategy_pipeline.backtest.engine import backtest

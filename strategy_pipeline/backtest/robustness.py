@@ -4,7 +4,8 @@ What belongs here: vectorised resampling of trades and daily returns, cost stres
 are summed up in. What does not: whether the edge is real (selection).
 
 Per strategy, with T its closed trades on all its symbols in order of exit and w their effect on equity
-(equity_after / equity_before - 1, divided by the number of symbols traded, so that a path is the pooled one):
+(equity_after / equity_before - 1, divided by how many of the strategy's symbols are listed on the day of the exit, so that
+a path is the pooled one up to compounding within symbols):
 
 - trade resampling: n paths of len(T) trades drawn in circular blocks (Politis and Romano 1992) of about the cube root of
   len(T); the path's final return is prod(1 + w) - 1 and its drawdown the largest fall from its running maximum;
@@ -137,7 +138,10 @@ def trade_effects(result: BacktestResult, id: str, start: Any = None, end: Any =
         frame = frame[frame["exit"] >= pd.Timestamp(to_time(start), tz="UTC")]
     if end is not None:
         frame = frame[frame["exit"] < pd.Timestamp(to_time(end), tz="UTC")]
-    return frame["effect"].to_numpy() / len(names)
+    day = np.clip(
+        np.searchsorted(result.days, frame["exit"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]"), side="right") - 1, 0, None
+    )
+    return frame["effect"].to_numpy() / np.maximum(result.listed_count(id)[day], 1)
 
 
 def resample_trades(effects: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
