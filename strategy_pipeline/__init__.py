@@ -8,8 +8,9 @@ package imports nothing heavy; a name is loaded when it is first used.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from strategy_pipeline.version import __version__
 
 if TYPE_CHECKING:
     from strategy_pipeline.backtest import Costs, backtest
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from strategy_pipeline.market import Bars
     from strategy_pipeline.orchestrator import Orchestrator
     from strategy_pipeline.strategies import Strategy
-
-try:
-    __version__ = version("strategy-pipeline")
-except PackageNotFoundError:  # read from a source tree that was never installed
-    __version__ = "0+source"
 
 _HOME = {
     "Bars": "strategy_pipeline.market",

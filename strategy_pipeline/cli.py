@@ -18,10 +18,11 @@ from typing import Any
 
 import click
 
-from strategy_pipeline import __version__, console
+from strategy_pipeline import console
 from strategy_pipeline.clock import system_now
 from strategy_pipeline.config import Settings
 from strategy_pipeline.errors import PipelineError, SettingsError
+from strategy_pipeline.version import __version__
 
 # Nothing phones home, whatever the libraries underneath default to.
 _SILENT = {

@@ -12,7 +12,8 @@ import click
 import pandas as pd
 
 from strategy_pipeline import console
-from strategy_pipeline.cycle import Workspace, embedding, predictions, strategies
+from strategy_pipeline.cycle import Workspace, predictions, strategies
+from strategy_pipeline.cycle.features import OBSERVED_BY_FEATURES
 from strategy_pipeline.cycle.portfolio import signals_of
 from strategy_pipeline.errors import PipelineError, StrategyError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.strategies import Strategy
 
 _LEADERBOARD = ["rank", "strategy_id", "family", "state", "sharpe_train", "sharpe_validation", "t_stat", "dsr", "stepm_p", "trades", "verdict"]
+AUDITED_BARS = 6_000  # the look-ahead audit recomputes everything many times: the newest bars suffice
 _ASSETS = ["rank", "symbol", "score", "close", "return_1d", "return_30d", "volatility", "traded_value"]
 
 
@@ -169,7 +171,7 @@ def print_container(workspace: Workspace, container: str, most: int, *, as_json:
 
 def run_audit(workspace: Workspace, day: dt.date, what: str, times: int, *, quiet: bool) -> pd.DataFrame:
     """The look-ahead or warm-up audit of every indicator, and of the feature set, on the last bars of the day's history."""
-    from strategy_pipeline import audit
+    from strategy_pipeline.audit import audit_lookahead, audit_warmup, catalog_functions, feature_functions
     from strategy_pipeline.cycle import run_missing
 
     with console.Progress(quiet=quiet) as progress:
@@ -177,7 +179,15 @@ def run_audit(workspace: Workspace, day: dt.date, what: str, times: int, *, quie
         run_missing(workspace, "fundamentals", day)
         for stage in ("news", "macro", "bars"):
             run_missing(workspace, stage, day)
-    return embedding.audit(workspace, day, what, times, audit)
+    bars, seed = workspace.bars(day), workspace.settings.seed
+    if what == "warmup":
+        return audit_warmup(None, bars, n_times=times, seed=seed)
+    recent = bars.between(bars.times[max(0, bars.n_bars - AUDITED_BARS)], None)
+    tables = {table: workspace.observations(table, day) for table in OBSERVED_BY_FEATURES}
+    functions = catalog_functions(recent) | feature_functions(
+        workspace.settings.feature_set, {table: frame for table, frame in tables.items() if len(frame)}
+    )
+    return audit_lookahead(functions, recent, n_times=times, seed=seed)
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def strategy_ranking(workspace: Workspace, day: dt.date) -> StageReport:
             "sharpe_train": [float(screening["train_sharpe"].get(i, np.nan)) for i in results.ids],
         }
     )
-    states = {i: entry.state for i, entry in strategies.book_of(workspace, day).entries.items()}
+    states: dict[str, str] = {i: entry.state for i, entry in strategies.book_of(workspace, day).entries.items()}
     frame = analytics.strategy_ranking(metrics, evidence, day=day, states=states)
     artifact = workspace.lake.write(f"leaderboard/date={day}.parquet", frame)
     best = frame.iloc[0]
@@ -82,8 +82,8 @@ def performance_report(workspace: Workspace, day: dt.date) -> StageReport:
 
 def _inputs(workspace: Workspace, day: dt.date) -> ReportInputs:
     """Everything the page shows, read from what the day's stages wrote."""
-    from strategy_pipeline import __version__
     from strategy_pipeline.analytics import ReportInputs, correlation, regime_performance
+    from strategy_pipeline.version import __version__
 
     lake = workspace.lake
     leaderboard = lake.read(f"leaderboard/date={day}.parquet")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from strategy_pipeline.book import STATES
 from strategy_pipeline.cycle import predictions, strategies
 from strategy_pipeline.cycle.graph import run_missing
 from strategy_pipeline.cycle.portfolio import signals_of
@@ -83,7 +84,7 @@ def performance(workspace: Workspace, day: dt.date, days: int) -> dict[str, Any]
     record = workspace.require("evidence", day)
     summary = {
         "day": day.isoformat(), "days": days, "source": workspace.source.name, "simulated": workspace.source.simulated,
-        **{state: len(book.ids(state)) for state in ("validated", "incubating", "active", "probation", "watchlist", "retired")},
+        **{state: len(book.ids(state)) for state in STATES if state != "candidate"},
         **{name: record.facts[name] for name in ("trials", "effective_trials", "looked_at", "promoted")}, "verdict": record.summary,
     }  # fmt: skip
     html = f"{workspace.lake.url}/reports/{day}.html"

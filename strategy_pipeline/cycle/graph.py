@@ -91,7 +91,7 @@ def run_stage(workspace: Workspace, name: str, day: dt.date) -> StageReport:
             raise
         outputs = {a.path: a.sha256 for a in report.artifacts} | report.outputs
         record = records.Record(
-            name, day.isoformat(), workspace.settings.fingerprint, inputs | report.inputs, outputs, report.facts, report.summary
+            name, day.isoformat(), workspace.settings.fingerprint, inputs | report.inputs, outputs, dict(report.facts), report.summary
         )
         records.write(workspace.lake, record)
         workspace.observer(name, "done", report)

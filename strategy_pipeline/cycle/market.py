@@ -118,6 +118,16 @@ def quarantine_table(table: str) -> str:
     return f"quarantine/{table}"
 
 
+def stamped(quarantine: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+    """Rows set apart, each under a time of the window they came in: one without a readable time, or with one outside the
+    window, stands at the window's start, with the time it gave in its reason."""
+    rows = quarantine.copy()
+    astray = rows["ts"].isna() | (rows["ts"] < start) | (rows["ts"] >= end)
+    rows["reason"] = rows["reason"].where(~astray, rows["reason"] + " (time given: " + rows["ts"].astype("str") + ")")
+    rows["ts"] = rows["ts"].where(~astray, start)
+    return rows
+
+
 def closed(source: MarketSource, day: dt.date) -> bool:
     """Whether the source's calendar says that nothing traded on a day."""
     return not bool(is_open(np.array([np.datetime64(day)]), "1d", calendar_of(source))[0])
@@ -131,7 +141,7 @@ def _ingest_bars(workspace: Workspace, start: pd.Timestamp, end: pd.Timestamp) -
             raise
         frame = pd.DataFrame({name: pd.Series([], dtype="float64") for name in BAR_COLUMNS})  # an explicit empty day: the market was closed
     report = check_bars(frame, workspace.timeframe, listings=workspace.source.listings(), calendar=calendar_of(workspace.source))
-    workspace.lake.upsert(quarantine_table("bars"), report.quarantine.dropna(subset=["ts"]), start, end)
+    workspace.lake.upsert(quarantine_table("bars"), stamped(report.quarantine, start, end), start, end)
     workspace.lake.upsert(workspace.bars_table, report.clean, start, end)
     return _Ingested(len(report.clean), len(report.quarantine), report.rules)
 
@@ -141,7 +151,7 @@ def _ingest_observations(
 ) -> int:
     """Stores the rows about [start, end); returns how many became known on the day, or in all."""
     report = check_observations(table, workspace.source.observations(table, start, end))
-    workspace.lake.upsert(quarantine_table(table), report.quarantine.dropna(subset=["ts"]), start, end)
+    workspace.lake.upsert(quarantine_table(table), stamped(report.quarantine, start, end), start, end)
     workspace.lake.upsert(f"observations/{table}", report.clean, start, end)
     if of_day is None:
         return len(report.clean)

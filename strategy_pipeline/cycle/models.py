@@ -67,7 +67,8 @@ def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
     extra = fits.extra_cutoffs(workspace, ("rl_agents",), day)
     history = agent_history(bars, features, refit_days=sizes.refit_days, first_fit_days=sizes.first_fit_days, extra_cutoffs=extra, **options)
     reports = []
-    entries, payloads = {}, b""
+    entries: dict[str, dict[str, Any]] = {}
+    payloads = b""
     for algorithm in ALGORITHMS:
         fit = fit_agent(algorithm, bars, features, cutoff=cutoff, **options)
         entries[algorithm] = {"key": fit.key, "sha256": fit.content, "metrics": {k: round(float(v), 6) for k, v in sorted(fit.metrics.items())}}

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.cycle import predictions, strategies
+from strategy_pipeline.cycle.market import quarantine_table, stamped
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 
@@ -41,7 +42,7 @@ def risk_limits(workspace: Workspace, day: dt.date) -> StageReport:
     settings = workspace.settings
     base = RiskLimits(
         target_volatility=settings.target_volatility, max_weight=settings.max_weight, max_gross=settings.max_gross,
-        max_net=settings.max_gross, max_correlation=settings.max_correlation,
+        max_net=settings.max_gross,
     )  # fmt: skip
     adapted, changes = adapt_limits(base, daily_returns(workspace, day))
     artifacts = (
@@ -85,7 +86,7 @@ def portfolio(workspace: Workspace, day: dt.date) -> StageReport:
         workspace.lake.write_bytes(f"portfolio/{day}/mode.json", json.dumps({"mode": made.mode, "reason": made.reason}).encode()),
     )
     gross = float(made.weights["weight"].abs().sum())
-    facts = {"gross": round(gross, 6), "volatility": round(made.volatility, 6), "active": len(active), "mode": made.mode}
+    facts: dict[str, Any] = {"gross": round(gross, 6), "volatility": round(made.volatility, 6), "active": len(active), "mode": made.mode}
     return StageReport(f"{made.reason}; gross {gross:.0%}, predicted volatility {made.volatility:.0%}", facts, table=made.weights, artifacts=artifacts)
 
 
@@ -94,7 +95,7 @@ def own_returns(workspace: Workspace, day: dt.date) -> pd.Series:
     returns = daily_returns(workspace, day)
     found = {}
     for stamp, row in returns.iterrows():
-        before = pd.Timestamp(stamp).date() - DAY
+        before = pd.Timestamp(str(stamp)).date() - DAY
         path = f"portfolio/{before}/weights.parquet"
         if workspace.lake.exists(path):
             weights = workspace.lake.read(path, columns=["symbol", "weight"]).set_index("symbol")["weight"]
@@ -127,8 +128,8 @@ def signals(workspace: Workspace, day: dt.date) -> StageReport:
     made = make_signals(
         weights, prices=prices, as_of=workspace.close(day), valid_for=VALID_FOR,
         levels=protective_levels(prices, volatility, sides), positions=held if len(held) else None,
-        votes={s: {k: float(v) for k, v in row.items()} for s, row in actions.iterrows()},
-        predictions={s: {k: float(v) for k, v in row.items()} for s, row in forecasts.iterrows()},
+        votes={str(s): {k: float(v) for k, v in row.items()} for s, row in actions.iterrows()},
+        predictions={str(s): {k: float(v) for k, v in row.items()} for s, row in forecasts.iterrows()},
         max_weight=limits_of(workspace, day).max_weight, reason=mode["reason"],
     )  # fmt: skip
     frame = to_frame(made)
@@ -136,13 +137,14 @@ def signals(workspace: Workspace, day: dt.date) -> StageReport:
     # Appended under the moment they are as of, never overwritten by a later one of the same day.
     artifact = workspace.lake.write(f"signals/{day}/{as_of:%Y%m%dT%H%M}.parquet", frame)
     documents = [
-        {"id": f"{row['symbol'].replace('/', '-')}-{as_of:%Y%m%dT%H%M}", "day": day.isoformat(), **{k: _document(v) for k, v in row.items()}}
+        {"id": f"{row['symbol'].replace('/', '-')}-{as_of:%Y%m%dT%H%M}", "day": day.isoformat(), **{str(k): _document(v) for k, v in row.items()}}
         for row in frame.to_dict("records")
     ]
     workspace.documents.upsert_many("signals", documents)
     counts = frame["side"].value_counts()
     said = ", ".join(f"{int(counts[side])} {side}" for side in ("long", "short", "flat") if side in counts)
-    facts = {side: int(counts.get(side, 0)) for side in ("long", "short", "flat")} | {"valid_until": str(as_of + VALID_FOR)}
+    facts: dict[str, Any] = {side: int(counts.get(side, 0)) for side in ("long", "short", "flat")}
+    facts["valid_until"] = str(as_of + VALID_FOR)
     return StageReport(said, facts, table=frame[["symbol", "side", "strength", "target_weight", "reason"]], artifacts=(artifact,))
 
 
@@ -160,7 +162,7 @@ def executions(workspace: Workspace, day: dt.date) -> StageReport:
 
     start, end = pd.Timestamp(day, tz="UTC"), workspace.close(day)
     report = check_observations("executions", workspace.source.observations("executions", start, end))
-    workspace.lake.upsert("quarantine/executions", report.quarantine.dropna(subset=["ts"]), start, end)
+    workspace.lake.upsert(quarantine_table("executions"), stamped(report.quarantine, start, end), start, end)
     workspace.lake.upsert("observations/executions", report.clean, start, end)
     artifact = workspace.lake.write(f"executions/{day}.parquet", report.clean)
     summary = f"{len(report.clean)} fills, {len(report.quarantine)} set apart"

@@ -21,7 +21,7 @@ from strategy_pipeline.market import Bars
 Series = dict[str, np.ndarray]
 # Features that rules may read by name, beside macro, fundamentals and leverage readings, which keep their own.
 _NAMED = {
-    "news_score_1d": "sentiment.score", "news_score_7d": "sentiment.score_7d", "market_news_score_1d": "sentiment.market_score",
+    "news_mean_12h": "sentiment.mean", "news_score_1d": "sentiment.score", "news_score_7d": "sentiment.score_7d", "market_news_score_1d": "sentiment.market_score",
     "news_buzz": "sentiment.buzz", "social_score_1d": "sentiment.score_social", "social_buzz": "sentiment.social_buzz",
     "fear_greed": "sentiment.fear_greed", "fear_greed_change_7d": "sentiment.fear_greed_change",
 }  # fmt: skip
@@ -71,7 +71,7 @@ def regimes(workspace: Workspace, day: dt.date) -> StageReport:
     artifact = workspace.lake.write(f"predictions/regimes/{day}.parquet", frame)
     last = frame.groupby("symbol", sort=False).last()
     documents = [
-        {"id": f"{symbol.replace('/', '-')}-{day}", "symbol": symbol, "day": day.isoformat(),
+        {"id": f"{str(symbol).replace('/', '-')}-{day}", "symbol": str(symbol), "day": day.isoformat(),
          **{name.replace(".", "_"): _plain(row[name]) for name in series}}
         for symbol, row in last.iterrows()
     ]  # fmt: skip

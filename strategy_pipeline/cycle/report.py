@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ class StageReport:
     """
 
     summary: str
-    facts: dict[str, int | float | str] = field(default_factory=dict)
+    facts: Mapping[str, int | float | str] = field(default_factory=dict)
     table: pd.DataFrame | None = None
     line: np.ndarray | None = None
     artifacts: tuple[Artifact, ...] = ()

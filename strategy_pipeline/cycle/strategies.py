@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.book import Book
+from strategy_pipeline.book import STATES, Book
 from strategy_pipeline.cycle import predictions
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.indicators.expressions import Series
 from strategy_pipeline.rng import derive_seed
 from strategy_pipeline.selection import TrialsLedger, select
 from strategy_pipeline.strategies import Strategy, values_of
@@ -168,7 +169,8 @@ def returns_of(workspace: Workspace, day: dt.date, members: list[Strategy], resu
     days = np.asarray(result.days, dtype="datetime64[D]")
     by_id = {strategy.id: strategy for strategy in members}
     for row, strategy_id in enumerate(result.strategy_ids):
-        needed = [first_day[v.name] for v in values_of(by_id[strategy_id]) if getattr(v, "name", None) in first_day]
+        names = {value.name for value in values_of(by_id[strategy_id]) if isinstance(value, Series)}
+        needed = [first_day[name] for name in names if name in first_day]
         if needed:
             returns[row, days < max(needed)] = np.nan
     return returns
@@ -249,7 +251,9 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
     series = predictions.named_series(workspace, day)
     train = bars.between(None, cut.train_end)
     train_series = {name: values[:, : train.n_bars] for name, values in series.items()}
-    rows, tuned, trials = [], {}, []
+    rows: list[dict[str, Any]] = []
+    tuned: dict[str, Strategy] = {}
+    trials: list[str] = []
     for strategy in chosen:
         seed = derive_seed(workspace.settings.seed, "optimization_results", day, strategy.id) % 2**31
         storage = workspace.folder / "optuna" / f"{day}-{strategy.id}.journal"
@@ -276,7 +280,8 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
     store_strategies(workspace, fresh, "optimized", day)
     _count_trials(workspace, day, sorted(set(trials)), origin=origin)
     for row in rows:
-        workspace.documents.upsert("optimization_results", {"id": f"{row['strategy_id']}-{day}", "day": day.isoformat(), **row})
+        document = {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
+        workspace.documents.upsert("optimization_results", {"id": f"{row['strategy_id']}-{day}", "day": day.isoformat(), **document})
     facts = {"tuned": len(rows), "trials": len(trials), "new_strategies": len(fresh)}
     return StageReport(f"{len(rows)} strategies tuned in {len(trials)} trials, {len(fresh)} new", facts, table=frame, artifacts=tuple(artifacts))
 
@@ -407,7 +412,7 @@ def strategy_book(workspace: Workspace, day: dt.date) -> StageReport:
         workspace.lake.write(f"book/{day}/book.parquet", after.to_frame()),
         workspace.lake.write(f"book/{day}/transitions.parquet", transitions),
     )
-    counts = {state: len(after.ids(state)) for state in ("validated", "incubating", "active", "probation", "watchlist", "retired")}
+    counts = {state: len(after.ids(state)) for state in STATES if state != "candidate"}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing in the book"
     return StageReport(f"{summary}; {len(transitions)} moved", dict(counts), table=transitions, artifacts=artifacts)
 
@@ -417,7 +422,7 @@ def judged(workspace: Workspace, day: dt.date) -> list[Evidence]:
     from strategy_pipeline.selection import Evidence
 
     frame = workspace.lake.read(f"strategies/evidence/{day}/evidence.parquet")
-    rows = frame.to_dict(orient="records")
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
     return [Evidence(**{**row, "reasons": tuple(str(row["reasons"]).split("; ")) if row["reasons"] else ()}) for row in rows]
 
 

@@ -68,7 +68,7 @@ def run_days(settings: Settings, days: list[dt.date], *, instance: dg.DagsterIns
 
 class _Runner:
     def __init__(self, workspace: Workspace, instance: dg.DagsterInstance) -> None:
-        from strategy_pipeline.definitions import build_defs
+        from strategy_pipeline.defs.build import build_defs
 
         self._workspace = workspace
         self._instance = instance

@@ -102,3 +102,14 @@ def buzz(moments: Array, closes: Array, span: np.timedelta64 = DAY, past: int = 
     ratio = np.log1p(known - before) - np.log1p((before - long_before) / past)
     has_past = (closes - span * (past + 1) >= moments[0]) if len(moments) else np.zeros(len(closes), dtype=bool)
     return np.where(has_past, ratio, np.nan)
+
+
+def windowed_mean(when: Array, scores: Array, closes: Array, window: np.timedelta64) -> Array:
+    """Mean score of the texts that became available in (close - window, close], float64 (n_bars,); 0 where there is none.
+
+    `when` (datetime64[ns], ascending) and `scores` belong together.
+    """
+    total = np.concatenate([[0.0], np.cumsum(scores)])
+    last = np.searchsorted(when, closes, side="right")
+    first = np.searchsorted(when, closes - window, side="right")
+    return np.where(last > first, (total[last] - total[first]) / np.maximum(last - first, 1), 0.0)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.errors import MissingColumnError
-from strategy_pipeline.features.sentiment import DAY, buzz, decayed_score, scored
+from strategy_pipeline.features.sentiment import DAY, buzz, decayed_score, scored, windowed_mean
 from strategy_pipeline.features.sets import Feature
 
 Array = np.ndarray
@@ -215,6 +215,20 @@ def news_score(table: str, half_life_days: float, *, market: bool) -> Read:
     return read
 
 
+def news_mean(table: str, hours: int) -> Read:
+    """Mean score of the texts of the last `hours` about a symbol's base currency; 0 where there is none: no news is neutral."""
+    window = np.timedelta64(hours, "h")
+
+    def read(world: World) -> Array | None:
+        texts = world.texts(table)
+        if texts is None:
+            return None
+        when, score = texts["available_at"].to_numpy(dtype="datetime64[ns]"), np.nan_to_num(texts["score"].to_numpy())
+        return _per_base(world, texts, lambda rows: windowed_mean(when[rows], score[rows], world.closes, window))
+
+    return read
+
+
 def news_buzz(table: str) -> Read:
     """Texts of the last day about a symbol's base currency against their mean over a month."""
 
@@ -293,6 +307,7 @@ STANDARD: tuple[Feature, ...] = (
     column("macro", "yield_slope", slope),
     column("macro", "credit_spread", level(("BAMLH0A0HYM2",))),
     column("macro", "credit_spread_change_5d", change(("BAMLH0A0HYM2",), 5, logarithm=False)),
+    column("sentiment", "news_mean_12h", news_mean("news", 12)),
     column("sentiment", "news_score_1d", news_score("news", 1.0, market=False)),
     column("sentiment", "news_score_7d", news_score("news", 7.0, market=False)),
     column("sentiment", "market_news_score_1d", news_score("news", 1.0, market=True)),
