@@ -10,7 +10,7 @@ the cost of the turnover: nothing in the observation of t lies after the close o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -101,7 +101,7 @@ class TradingEnv(gymnasium.Env):
     seed : of the draws until `reset(seed=...)` gives another
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012  # gymnasium's own declaration
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}  # type: ignore[misc]  # gymnasium declares it on instances
 
     def __init__(self, market: TradingMarket, *, discrete: bool = True, episode: int = EPISODE, seed: int = 0) -> None:
         self.market = market

@@ -99,7 +99,7 @@ def training_fingerprint(panel: Panel, uses_features: bool) -> str:
         arrays.append(panel.feature_values)
     for array in arrays:
         for row in array if array.ndim > 1 else [array]:
-            digest.update(memoryview(np.ascontiguousarray(row)).cast("B"))
+            digest.update(np.ascontiguousarray(row).data)
     return digest.hexdigest()
 
 
