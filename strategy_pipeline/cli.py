@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except PipelineError as error:
         console.fail(error)
+        if pointed := getattr(error, "pointed", ""):  # a sentence of the language: show the place
+            console.lines([pointed], console=console.err)
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()  # the reader (head, less) has left: nothing to say to it
@@ -112,11 +114,10 @@ def run(settings: Settings, day: dt.datetime | None, marts: bool, as_json: bool)
         workspace.observer = progress
         result = run_day(settings, date, marts=marts)
     if as_json:
-        click.echo(day_as_json(workspace, date, progress))
+        click.echo(day_as_json(workspace, date, progress, result.stale_days))
         return
     print_day(workspace, date, progress)
-    for stale in result.stale_days:
-        console.lines([f"note: {stale} was built on what {date} was before; run it again: strategy-pipeline run --date {stale}"])
+    _print_stale(result.stale_days, date)
 
 
 @cli.command(epilog="Example: strategy-pipeline backfill --from 2025-06-01 --to 2025-06-29")
@@ -133,19 +134,23 @@ def backfill(settings: Settings, first: dt.datetime, last: dt.datetime, as_json:
     workspace.check_day(days[0], now=system_now())
     from strategy_pipeline.defs.run_day import run_days
 
-    done = []
+    done: list[dict[str, Any]] = []
+    stale: list[dt.date] = []
     with console.Progress(quiet=as_json) as progress:
         workspace.observer = progress
         for result in run_days(settings, days):
-            done.append({"day": result.day.isoformat(), "runs": result.runs})
+            stale = [day for day in result.stale_days if day > end]  # those in between are run again here
+            done.append({"day": result.day.isoformat(), "runs": result.runs, "stale_days": [day.isoformat() for day in stale]})
             if not as_json:
                 console.lines([f"{result.day} done ({len(done)} of {len(days)}, {progress.elapsed:.0f} s)"])
     if as_json:
         click.echo(json.dumps(done))
+    else:
+        _print_stale(stale, end)
 
 
 @cli.command(epilog="Example: strategy-pipeline generate --count 200 --families momentum,breakout")
-@click.option("--count", type=int, default=100, show_default=True, help="how many distinct strategies")
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="how many distinct strategies")
 @click.option("--families", default=None, help="comma separated; default: all that the market has data for")
 @click.option("--methods", default=None, help="comma separated generators; default: all")
 @json_option
@@ -153,7 +158,7 @@ def backfill(settings: Settings, first: dt.datetime, last: dt.datetime, as_json:
 def generate(settings: Settings, count: int, families: str | None, methods: str | None, as_json: bool) -> None:
     """Generate strategies and store them."""
     from strategy_pipeline.orchestrator import Orchestrator
-    from strategy_pipeline.show import print_strategies
+    from strategy_pipeline.show import print_skipped, print_strategies
 
     orchestrator = Orchestrator(settings)
     with console.Progress(quiet=as_json) as progress:
@@ -163,6 +168,8 @@ def generate(settings: Settings, count: int, families: str | None, methods: str 
         click.echo(json.dumps(ids))
     else:
         print_strategies(orchestrator.workspace, ids)
+        if families is None:
+            print_skipped(orchestrator.workspace)
 
 
 @cli.command(epilog="Example: strategy-pipeline backtest trend.txt --source files --data DIR")
@@ -226,14 +233,14 @@ def forecast(settings: Settings, day: dt.datetime | None, as_json: bool) -> None
 def signals(settings: Settings, asked: str | None, as_json: bool) -> None:
     """Print the signals as of the last closed bar, running what is missing."""
     from strategy_pipeline.orchestrator import Orchestrator, as_dict
-    from strategy_pipeline.show import signal_table
+    from strategy_pipeline.show import signal_table, to_json
 
     orchestrator = Orchestrator(settings)
     with console.Progress(quiet=as_json) as progress:
         orchestrator.workspace.observer = progress
         found = asyncio.run(orchestrator.get_trading_signals(_split(asked)))
     if as_json:
-        click.echo(json.dumps([as_dict(signal) for signal in found], default=str))
+        click.echo(to_json([as_dict(signal) for signal in found]))
     else:
         console.table(signal_table(found), "signals")
 
@@ -245,13 +252,14 @@ def signals(settings: Settings, asked: str | None, as_json: bool) -> None:
 def report(settings: Settings, days: int, as_json: bool) -> None:
     """Say what the strategies of the book did, and where the HTML report is."""
     from strategy_pipeline.orchestrator import Orchestrator
+    from strategy_pipeline.show import to_json
 
     orchestrator = Orchestrator(settings)
     with console.Progress(quiet=as_json) as progress:
         orchestrator.workspace.observer = progress
         made = asyncio.run(orchestrator.get_performance_report(days))
     if as_json:
-        click.echo(json.dumps({"day": made.day.isoformat(), "html": made.html, "summary": made.summary}, default=str))
+        click.echo(to_json({"day": made.day, "html": made.html, "summary": made.summary}))
         return
     for key, value in made.summary.items():
         console.lines([f"{key.replace('_', ' '):<28} {console.cell(value)}"])
@@ -431,6 +439,11 @@ def _announce(workspace: Any, day: dt.date, *, quiet: bool) -> None:
     symbols = ", ".join(workspace.symbols[:6]) + (f" and {len(workspace.symbols) - 6} more" if len(workspace.symbols) > 6 else "")
     console.lines([f"{day}  {symbols}  {settings.timeframe}  from {workspace.start(day).date()}  profile {settings.profile}"])
     console.lines(f"note: {note}" for note in workspace.source.notes())
+
+
+def _print_stale(days: Sequence[dt.date], day: dt.date) -> None:
+    for stale in days:
+        console.lines([f"note: {stale} was built on what {day} was before; run it again: strategy-pipeline run --date {stale}"])
 
 
 def _made(settings: Settings, day: dt.datetime | None, stage: str, quiet: bool) -> tuple[Any, dt.date]:

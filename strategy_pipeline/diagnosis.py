@@ -77,9 +77,13 @@ def _talib() -> Finding:
 
 def _home(settings: Settings) -> Finding:
     from strategy_pipeline.store import State
+    from strategy_pipeline.store.state import STATE_VERSION
 
     try:
         found = State.recorded_version(settings.home)
+        if found is not None and found > STATE_VERSION:
+            detail = f"{settings.home} has version {found}, this program knows {STATE_VERSION} and older"
+            return Finding("state folder", False, detail, "use the newer program that wrote it, or choose another with --home")
         parent = next(p for p in (settings.home, *settings.home.resolve().parents) if p.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             return Finding(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -104,9 +105,26 @@ class Orchestrator:
 
     async def _in_thread(self, work: Callable[[dt.date], T]) -> T:
         async with self._one_at_a_time:
-            return await asyncio.to_thread(lambda: work(self.workspace.last_day(now=self._now())))
+            return await asyncio.to_thread(self._with_day, work)
+
+    def _with_day(self, work: Callable[[dt.date], T]) -> T:
+        self.workspace.check_symbols()  # before anything is written
+        return work(self.workspace.last_day(now=self._now()))
 
 
 def as_dict(signal: Signal) -> dict[str, Any]:
-    """A signal as plain values, for JSON."""
-    return {key: value.isoformat() if isinstance(value, (dt.datetime, pd.Timestamp)) else value for key, value in asdict(signal).items()}
+    """A signal as plain values, for JSON: times as ISO text, what is unknown as None."""
+    return as_plain(asdict(signal))
+
+
+def as_plain(value: Any) -> Any:
+    """A value that JSON can hold: NaN and infinities, which are no JSON, become None; times become ISO text."""
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(item) for item in value]
+    if isinstance(value, (dt.date, pd.Timestamp)):
+        return None if value is pd.NaT else value.isoformat()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from strategy_pipeline.errors import HomeLockedError, MissingInputError, NoDataError, PipelineError, UnknownSymbolError
-from strategy_pipeline.orchestrator import Orchestrator, as_dict
+from strategy_pipeline.errors import HomeLockedError, MissingInputError, NoDataError, PipelineError, SourceError, UnknownSymbolError
+from strategy_pipeline.orchestrator import Orchestrator, as_dict, as_plain
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
-_STATUS = {UnknownSymbolError: 404, NoDataError: 404, MissingInputError: 409, HomeLockedError: 423}
+_STATUS = {UnknownSymbolError: 404, NoDataError: 404, MissingInputError: 409, HomeLockedError: 423, SourceError: 503}
 
 
 def app(orchestrator: Orchestrator) -> Starlette:
@@ -46,17 +46,15 @@ def app(orchestrator: Orchestrator) -> Starlette:
         if not days.isdigit() or not 1 <= int(days) <= 3650:
             return JSONResponse({"error": f"Expected days from 1 to 3650, was {days!r}"}, status_code=422)
         made = await orchestrator.get_performance_report(days=int(days))
-        return _json({"day": made.day.isoformat(), "html": made.html, "summary": made.summary, "strategies": _rows(made.strategies)})
+        return _json({"day": made.day.isoformat(), "html": made.html, "summary": made.summary,
+                      "strategies": _rows(made.strategies), "transitions": _rows(made.transitions)})  # fmt: skip
 
     async def generate(request: Request) -> Response:
-        body = await _body(request)
-        unknown = set(body) - {"count", "strategy_types", "methods", "seed"}
-        if unknown:
-            return JSONResponse({"error": f"Expected count, strategy_types, methods, seed, was {sorted(unknown)}"}, status_code=422)
+        body = await _body(request, {"count": int, "strategy_types": list, "methods": list, "seed": int})
         return _json({"ids": await orchestrator.generate_new_strategies(**body)})
 
     async def optimize(request: Request) -> Response:
-        body = await _body(request)
+        body = await _body(request, {"ids": list})
         return _json({"results": _rows(await orchestrator.optimize_strategies(body.get("ids")))})
 
     async def refused(_: Request, error: Exception) -> Response:
@@ -75,15 +73,25 @@ def app(orchestrator: Orchestrator) -> Starlette:
     )
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:
+    """The body's fields, each of the type named, or null, or left out; lists hold text."""
     raw = await request.body()
     try:
         value = json.loads(raw or b"{}")
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise PipelineError(f"Expected a JSON object as the body, was {raw[:60]!r}: {error}") from None
     if not isinstance(value, dict):
         raise PipelineError(f"Expected a JSON object as the body, was {type(value).__name__}")
-    return value
+    for name, given in value.items():
+        if name not in fields:
+            raise PipelineError(f"Expected {', '.join(fields)}, was {name!r}; nothing was done: mend the name")
+        wrong = not isinstance(given, fields[name]) or isinstance(given, bool)
+        if fields[name] is list and not wrong:
+            wrong = not all(isinstance(item, str) for item in given)
+        if given is not None and wrong:
+            kind = "a list of texts" if fields[name] is list else "a whole number"
+            raise PipelineError(f"Expected {name} to be {kind}, was {given!r}; nothing was done")
+    return {name: given for name, given in value.items() if given is not None}
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -93,6 +101,4 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _json(value: Any) -> Response:
     from starlette.responses import Response
 
-    # NaN is not JSON: what is undefined is null.
-    text = json.dumps(value, default=str, allow_nan=True).replace("NaN", "null")
-    return Response(text, media_type="application/json")
+    return Response(json.dumps(as_plain(value), default=str, allow_nan=False), media_type="application/json")

@@ -49,14 +49,15 @@ def print_day(workspace: Workspace, day: dt.date, progress: console.Progress) ->
     console.lines([f"report:     {report_path(workspace, day)}", f"Dagster UI: strategy-pipeline ui{option}", "Not investment advice."])
 
 
-def day_as_json(workspace: Workspace, day: dt.date, progress: console.Progress) -> str:
+def day_as_json(workspace: Workspace, day: dt.date, progress: console.Progress, stale_days: Sequence[dt.date] = ()) -> str:
     record = workspace.require("evidence", day)
     signals = signal_table(signals_of(workspace, day), full=True)
-    return json.dumps(
+    return to_json(
         {
             "day": day.isoformat(),
             "universe": workspace.universe,
             "simulated": workspace.source.simulated,
+            "stale_days": list(stale_days),
             "evidence": {"summary": record.summary, **record.facts},
             "leaderboard": _plain(table_of(workspace, day, "strategy_ranking").head(100)),
             "assets": _plain(table_of(workspace, day, "asset_ranking")),
@@ -65,6 +66,13 @@ def day_as_json(workspace: Workspace, day: dt.date, progress: console.Progress) 
             "seconds": {name: round(seconds, 2) for name, seconds in progress.timings},
         }
     )
+
+
+def to_json(value: Any) -> str:
+    """Strict JSON on one line: what is undefined is null."""
+    from strategy_pipeline.orchestrator import as_plain
+
+    return json.dumps(as_plain(value), default=str, allow_nan=False)
 
 
 def report_path(workspace: Workspace, day: dt.date) -> str:
@@ -96,6 +104,17 @@ def print_strategies(workspace: Workspace, ids: Sequence[str]) -> None:
     console.lines([f"{len(ids)} strategies stored; the first {len(found)}:"])
     for strategy in found:
         console.lines(["", strategy.id, *(f"  {line}" for line in strategy.text.splitlines())])
+
+
+def print_skipped(workspace: Workspace) -> None:
+    """The families that the market has no data for, each with what is missing."""
+    from strategy_pipeline.generation import skipped_families
+
+    day = workspace.newest_day("bars")
+    if day is None:
+        return
+    skipped = skipped_families(workspace.bars(day), tuple(sorted(predictions.named_series(workspace, day))))
+    console.lines(f"note: no {family} strategies: {reason}" for family, reason in skipped.items())
 
 
 def backtest_one(workspace: Workspace, day: dt.date, given: str, *, show_trades: bool, as_json: bool) -> None:
@@ -139,13 +158,31 @@ def strategy_of(workspace: Workspace, given: str) -> Strategy:
     """A strategy from a file's path, its text or JSON, or an id of the store."""
     from strategy_pipeline.strategies import Strategy, parse
 
-    if len(given) < 4096 and "\n" not in given and Path(given).is_file():
-        given = Path(given).read_text(encoding="utf-8")
-    if given.lstrip().startswith("{"):
-        return Strategy.from_json(json.loads(given))
-    if "\n" in given.strip() or " on " in given:
-        return parse(given)
-    return strategies.strategies_of(workspace, [given.strip()])[0]
+    text = _content_of(given)
+    if text.lstrip().startswith("{"):
+        try:
+            return Strategy.from_json(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise StrategyError(f"Expected a strategy as JSON, was no JSON ({error}); mend it, or give its text or its id") from None
+    if "\n" in text.strip() or " on " in text:
+        return parse(text)
+    try:
+        return strategies.strategies_of(workspace, [text.strip()])[0]
+    except StrategyError:
+        raise StrategyError(
+            f"Expected a file, a strategy's text or an id of the store, was {text.strip()!r}, which is none of them; "
+            "`strategy-pipeline store strategies` prints ids"
+        ) from None
+
+
+def _content_of(given: str) -> str:
+    """The text of the file that `given` names, or `given` itself."""
+    try:
+        return Path(given).read_text(encoding="utf-8") if "\n" not in given and Path(given).is_file() else given
+    except UnicodeDecodeError:
+        raise StrategyError(f"Expected a text file with a strategy, was {given}, which is no UTF-8 text; give another file") from None
+    except (OSError, ValueError):  # longer than a name of a file may be, or it cannot be read
+        return given
 
 
 def print_containers(workspace: Workspace, *, as_json: bool) -> None:

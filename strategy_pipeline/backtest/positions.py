@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from strategy_pipeline.strategies import Strategy
 
 
+_RECENT = np.timedelta64(1, "D")
+
+
 def next_positions(
     strategies: Sequence[Strategy],
     bars: Bars,
@@ -26,7 +29,8 @@ def next_positions(
     """Signed fraction of its own equity that each strategy holds in each symbol after the last close.
 
     The engine runs on the bars and one more, which opens and stays at each symbol's last close: entries and exits
-    decided at the last close fill there, by the same rules as everywhere.
+    decided at the last close fill there, by the same rules as everywhere. With ``fill="close"`` they have filled
+    already, and no bar is added. A symbol whose newest bars are missing, for a day at most, is held at its last close.
 
     Returns
     -------
@@ -37,8 +41,10 @@ def next_positions(
 
     if not strategies:
         return pd.DataFrame(index=pd.Index([], dtype="str"), columns=list(bars.symbols), dtype=np.float64)
-    longer = _with_one_more_bar(bars)
-    padded = {name: np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1) for name, values in (series or {}).items()}
+    # A condition that turns true on the added bar must not fill on it.
+    longer = bars if fill == "close" else _with_one_more_bar(bars)
+    more = np.full((bars.n_symbols, longer.n_bars - bars.n_bars), np.nan)
+    padded = {name: np.concatenate([values, more], axis=1) for name, values in (series or {}).items()}
     result = backtest(strategies, longer, costs=costs, fill=fill, series=padded)
     held = pd.DataFrame(np.nan, index=pd.Index(result.strategy_ids, dtype="str"), columns=list(bars.symbols))
     for strategy_id, symbol in result.metrics.index:
@@ -53,15 +59,22 @@ def next_positions(
 
 
 def _with_one_more_bar(bars: Bars) -> Bars:
-    """The bars and the next one of the grid, flat at the last close, with the last bar's volume."""
+    """The bars and the next one of the grid, flat at the last close, with the last bar's volume.
+
+    Of a symbol whose newest bars are missing the last known ones count, for a day: an outage at the close of a day is
+    no delisting. After a day there is no bar.
+    """
     from strategy_pipeline.market import Bars, timeframes
 
     following = timeframes.close_times(bars.times[-1:], bars.timeframe)
+    known = np.isfinite(bars.close) & (bars.times > bars.times[-1] - _RECENT)
+    newest = np.where(known.any(axis=1), bars.n_bars - 1 - np.argmax(known[:, ::-1], axis=1), bars.n_bars - 1)[:, None]
     changed: dict[str, object] = {"symbols": bars.symbols, "timeframe": bars.timeframe, "times": np.concatenate([bars.times, following])}
     for field in fields(Bars):
         values = getattr(bars, field.name)
         if field.name in changed or values is None:
             continue
-        last = bars.close[:, -1:] if field.name in ("open", "high", "low", "close") else values[:, -1:]
+        source = bars.close if field.name in ("open", "high", "low", "close") else values
+        last = np.take_along_axis(source, newest, axis=1)
         changed[field.name] = np.concatenate([values, last], axis=1)
     return Bars(**changed)  # type: ignore[arg-type]

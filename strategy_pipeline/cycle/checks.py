@@ -111,6 +111,12 @@ def observations_are_sound(workspace: Workspace, day: dt.date, stage: str) -> Ve
     return Verdict(not failures, "; ".join(failures) or f"{rows} rows of two days pass", {"rows": rows})
 
 
+def failures(workspace: Workspace, asset: str, day: dt.date) -> list[str]:
+    """What the blocking checks of an asset hold against a day, one line each; empty when it may be built on."""
+    verdicts = {name: check.function(workspace, day) for name, check in CHECKS.items() if check.blocking and check.asset == asset}
+    return [f"{name}: {verdict.summary}" for name, verdict in verdicts.items() if not verdict.passed]
+
+
 def run_check(workspace: Workspace, name: str, day: dt.date) -> Verdict:
     """Runs one check of `CHECKS` and tells the observer, as `run_stage` does for a stage."""
     shown = f"check {name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,11 @@ def optimize(workspace: Workspace, day: dt.date, ids: Sequence[str] | None) -> p
     """Tunes strategies on the training span of `day`; one row a strategy."""
     run_missing(workspace, "strategy_book", day)
     with workspace.lock():
-        chosen = strategies.strategies_of(workspace, list(ids) if ids is not None else strategies.book_of(workspace, day).active)
-        prefix = f"strategies/requested/{day}"
-        strategies.tune(workspace, day, chosen, prefix=prefix, origin="requested")
+        chosen = strategies.strategies_of(workspace, sorted(set(ids)) if ids is not None else strategies.book_of(workspace, day).active)
+        # Each request has a place of its own, so that the trials of one do not replace those of another.
+        key = hashlib.sha256(",".join(strategy.id for strategy in chosen).encode()).hexdigest()[:12]
+        prefix = f"{strategies.REQUESTED}/{day}/{key}"
+        strategies.tune(workspace, day, chosen, prefix=prefix, origin=f"requested-{key}")
     return workspace.lake.read(f"{prefix}/tuned.parquet")
 
 
@@ -71,7 +74,7 @@ def performance(workspace: Workspace, day: dt.date, days: int) -> dict[str, Any]
         deviation = known.std(ddof=1) if len(known) > 1 else np.nan
         rows.append(
             {"strategy_id": strategy_id, "state": entry.state, "since": entry.since.isoformat(), "days": len(known),
-             "total_return": float(np.prod(1 + known) - 1), "sharpe": float(known.mean() / deviation * np.sqrt(365)) if deviation > 0 else np.nan,
+             "total_return": float(np.prod(1 + known) - 1) if len(known) else np.nan, "sharpe": float(known.mean() / deviation * np.sqrt(365)) if deviation > 0 else np.nan,
              "reason": entry.reason}
         )  # fmt: skip
     columns = ["strategy_id", "state", "since", "days", "total_return", "sharpe", "reason"]

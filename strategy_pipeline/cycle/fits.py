@@ -65,10 +65,13 @@ def entry_of(workspace: Workspace, stage: str, cutoff: dt.date) -> dict[str, Any
 
 
 def due(workspace: Workspace, day: dt.date) -> bool:
-    """Whether models must be trained before `day` can be predicted: none is registered, the newest is older than the
-    profile allows, or a cutoff of the calendar grid has passed since."""
+    """Whether models must be trained before `day` can be predicted: none is registered, the training of
+    the newest was killed, it is older than the profile allows, or a cutoff of the calendar grid has passed since."""
     newest = [registered(workspace, stage, day)[-1:] for stage in MODEL_STAGES]
     if not all(newest):
+        return True
+    # The record is a training's last write: without it the training was killed, and its documents may be missing.
+    if any(workspace.record(stage, cutoffs[0]) is None for stage, cutoffs in zip(MODEL_STAGES, newest, strict=True)):
         return True
     oldest = min(cutoffs[0] for cutoffs in newest)
     if (day - oldest).days >= workspace.settings.sizes.model_max_age_days:

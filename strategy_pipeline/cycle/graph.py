@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from strategy_pipeline.cycle import analytics, features, market, models, portfolio, predictions, records, strategies
+from strategy_pipeline.cycle import analytics, checks, features, market, models, portfolio, predictions, records, strategies
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace
 from strategy_pipeline.errors import MissingInputError, PipelineError
@@ -77,6 +77,8 @@ STAGES: dict[str, Stage] = {stage.name: stage for stage in _ALL}
 def run_stage(workspace: Workspace, name: str, day: dt.date) -> StageReport:
     """Runs one stage of one day, under the home's lock, and records what it read and wrote.
 
+    What its blocking checks find is recorded too: nothing builds on a day that failed one.
+
     Raises MissingInputError when an input of the day was not made, or was made from data that failed its
     quality check; whatever else the stage raises.
     """
@@ -86,13 +88,14 @@ def run_stage(workspace: Workspace, name: str, day: dt.date) -> StageReport:
         try:
             inputs = _inputs(workspace, stage, day)
             report = stage.function(workspace, day)
+            failed = checks.failures(workspace, name, day)
         except PipelineError as error:
             workspace.observer(name, "failed", error)
             raise
         outputs = {a.path: a.sha256 for a in report.artifacts} | report.outputs
-        record = records.Record(
-            name, day.isoformat(), workspace.settings.fingerprint, inputs | report.inputs, outputs, dict(report.facts), report.summary
-        )
+        facts = {**report.facts, **({"passed": False} if failed else {})}
+        summary = "; ".join([*failed, report.summary])
+        record = records.Record(name, day.isoformat(), workspace.settings.fingerprint, inputs | report.inputs, outputs, facts, summary)
         records.write(workspace.lake, record)
         workspace.observer(name, "done", report)
     return report

@@ -32,18 +32,37 @@ class _Ingested:
 
 def ingest_history(workspace: Workspace, day: dt.date) -> dict[str, StageReport]:
     """Loads what the lake lacks of the days from the start of history to the day before `day`, one range a table."""
-    reports = {}
-    start, end = workspace.start(day), pd.Timestamp(day, tz="UTC")
-    if start < end and not workspace.lake.covered(workspace.bars_table, start, end):
+    reports: dict[str, StageReport] = {}
+    with workspace.lock():
+        workspace.fix_start(day)
+        missing = missing_history(workspace, day)
+        if not missing:
+            return reports
+        start, end = workspace.start(day), pd.Timestamp(day, tz="UTC")
         workspace.observer("history", "start", None)
-        done = _ingest_bars(workspace, start, end)
-        summary = f"{done.rows:,} bars of {len(workspace.symbols)} symbols from {start.date()} to {(end - DAY).date()}, {done.quarantined} quarantined"
-        reports["bars"] = StageReport(summary, {"rows": done.rows, "quarantined": done.quarantined}, table=_broken_rules(done.rules))
+        if workspace.bars_table in missing:
+            done = _ingest_bars(workspace, start, end)
+            summary = f"{done.rows:,} bars of {len(workspace.symbols)} symbols from {start.date()} to {(end - DAY).date()}, {done.quarantined} quarantined"
+            reports["bars"] = StageReport(summary, {"rows": done.rows, "quarantined": done.quarantined}, table=_broken_rules(done.rules))
         for stage, tables in OBSERVED.items():
-            counts = {table: _ingest_observations(workspace, table, start - _EARLIER, end) for table in tables}
-            reports[stage] = StageReport(_counted(counts), dict(counts))
-        workspace.observer("history", "done", reports["bars"])
+            counts = {t: _ingest_observations(workspace, t, start - _EARLIER, end) for t in tables if f"observations/{t}" in missing}
+            if counts:
+                reports[stage] = StageReport(_counted(counts), dict(counts))
+        workspace.forget()
+        workspace.observer("history", "done", next(iter(reports.values())))
     return reports
+
+
+def missing_history(workspace: Workspace, day: dt.date) -> list[str]:
+    """The lake tables that do not cover every day from the start of history to the day before `day`.
+
+    Each is asked for: a run that was killed between two tables, or that wanted bars only, leaves the others behind.
+    """
+    start, end = workspace.start(day), pd.Timestamp(day, tz="UTC")
+    if start >= end:
+        return []
+    wanted = {workspace.bars_table: start} | {f"observations/{table}": start - _EARLIER for tables in OBSERVED.values() for table in tables}
+    return [table for table, first in wanted.items() if not workspace.lake.covered(table, first, end)]
 
 
 def bars(workspace: Workspace, day: dt.date) -> StageReport:

@@ -34,6 +34,7 @@ SEARCH = "daily"  # one search goes on from day to day: every day's trials count
 GAP_DAYS = 5
 VALIDATION_SHARE = 0.4
 STRESS = 2.0  # costs times this, for the stressed Sharpe ratio
+REQUESTED = "strategies/requested"  # what people had tuned, beside the daily search
 _TRIALS = "strategies/trials"
 
 
@@ -59,22 +60,35 @@ def spans(workspace: Workspace, day: dt.date) -> Spans:
 
 
 def strategy_population(workspace: Workspace, day: dt.date) -> StageReport:
-    """The day's candidates: newly generated ones, and everything the book follows."""
-    from strategy_pipeline.generation import generate
+    """The day's candidates: newly generated ones, those a person had tuned the day before, and everything the book follows."""
+    from strategy_pipeline.generation import generate, skipped_families
 
     bars = workspace.bars(day)
     series = predictions.named_series(workspace, day)
     seed = derive_seed(workspace.settings.seed, "strategy_population", day) % 2**31
     fresh = generate(workspace.settings.sizes.population, bars, seed=seed, series=tuple(sorted(series)))
     members = {strategy.id: strategy for strategy in fresh}
+    asked = {s.id: s for s in requested(workspace, day - DAY) if s.id not in members}
     held = {s.id: s for s in strategies_of(workspace, book_of(workspace, day - DAY).followed)}
-    frame = population_frame([*((s, "generated") for s in fresh), *((s, "book") for s in held.values() if s.id not in members)])
+    others = [(s, "book") for s in held.values() if s.id not in members and s.id not in asked]
+    frame = population_frame([*((s, "generated") for s in fresh), *((s, "requested") for s in asked.values()), *others])
     artifact = workspace.lake.write(population_path(day), frame)
     store_strategies(workspace, fresh, "systematic", day)
     families = frame["family"].value_counts()
-    facts = {"strategies": len(frame), "new": len(fresh), "from_book": len(held), **{f"family_{k}": int(v) for k, v in families.items()}}
+    facts: dict[str, int | float | str] = {
+        "strategies": len(frame), "new": len(fresh), "requested": len(asked), "from_book": len(held),
+        **{f"family_{k}": int(v) for k, v in families.items()},
+        **{f"skipped_{k}": reason for k, reason in skipped_families(bars, tuple(sorted(series))).items()},
+    }  # fmt: skip
     summary = f"{len(fresh):,} new candidates of {families.size} families, {len(held)} followed from the book"
     return StageReport(summary, facts, table=frame[["strategy_id", "family", "text"]].head(8), artifacts=(artifact,))
+
+
+def requested(workspace: Workspace, day: dt.date) -> list[Strategy]:
+    """The strategies that tunings asked for on a day made, by id."""
+    paths = [path for path in workspace.lake.list(f"{REQUESTED}/{day}") if path.endswith("/population.parquet")]
+    texts = {i: text for path in paths for i, text in workspace.lake.read(path)[["strategy_id", "json"]].itertuples(index=False)}
+    return [Strategy.from_json(json.loads(texts[i])) for i in sorted(texts)]
 
 
 def population_frame(members: list[tuple[Strategy, str]]) -> pd.DataFrame:
@@ -350,9 +364,11 @@ def _robustness(workspace: Workspace, day: dt.date, members: list[Strategy], see
 
     if not members:
         return {}, {}
-    scored = monte_carlo(run(workspace, day, members), [s.id for s in members], n=workspace.settings.sizes.monte_carlo, seed=seed)
-    stress = replace(costs_of(workspace), fee_bps=workspace.settings.fee_bps * STRESS, slippage_bps=workspace.settings.slippage_bps * STRESS)
     cut = spans(workspace, day)
+    scored = monte_carlo(
+        run(workspace, day, members), [s.id for s in members], n=workspace.settings.sizes.monte_carlo, seed=seed, start=cut.start, end=cut.train_end
+    )
+    stress = replace(costs_of(workspace), fee_bps=workspace.settings.fee_bps * STRESS, slippage_bps=workspace.settings.slippage_bps * STRESS)
     worse = run(workspace, day, members, costs=stress).summary(cut.start, cut.train_end)["sharpe"]
     return {s.id: float(scored.scores[s.id]) for s in members}, {s.id: float(worse[s.id]) for s in members}
 
@@ -377,10 +393,11 @@ def performance_review(workspace: Workspace, day: dt.date) -> StageReport:
             continue
         returns = results.returns[row_of[entry.strategy_id]]
         since = returns[results.days > np.datetime64(entry.since)]
+        since = since[np.isfinite(since)]
         today = returns[results.days == np.datetime64(day)]
         rows.append(
             {"strategy_id": entry.strategy_id, "state": entry.state, "since": entry.since.isoformat(),
-             "return_day": float(today[0]) if len(today) else np.nan, "return_since": float(np.nanprod(1 + since) - 1) if len(since) else 0.0,
+             "return_day": float(today[0]) if len(today) else np.nan, "return_since": float(np.prod(1 + since) - 1) if len(since) else np.nan,
              "days": len(since)}
         )  # fmt: skip
     frame = pd.DataFrame(rows, columns=["strategy_id", "state", "since", "return_day", "return_since", "days"])

@@ -24,7 +24,7 @@ import pandas as pd
 
 from strategy_pipeline.config import Settings
 from strategy_pipeline.cycle import records
-from strategy_pipeline.errors import FutureDateError, MissingInputError, NoDataError, UnknownSymbolError
+from strategy_pipeline.errors import FutureDateError, MissingInputError, NoDataError, SettingsError, UnknownSymbolError
 from strategy_pipeline.market import Bars, MarketSource, open_source, timeframes
 from strategy_pipeline.store import DocumentStore, Lake, State, open_documents
 
@@ -36,6 +36,8 @@ DAY = dt.timedelta(days=1)
 # What tells one market from another. Limits, costs, population and the like may change without losing the book.
 _IDENTITY = ("source", "data", "venue", "exchange", "symbols", "timeframe", "history_from", "profile", "feature_set", "seed")
 
+_BEGINNING = "beginning.json"
+
 Observer = Callable[[str, str, Any], None]
 
 
@@ -46,6 +48,11 @@ class Workspace:
     """
 
     def __init__(self, settings: Settings) -> None:
+        if timeframes.is_finer("1d", settings.timeframe):
+            raise SettingsError(
+                f"Expected a timeframe of at most 1d for the daily cycle, was {settings.timeframe}: its bars close after the day they "
+                f"open on; pass --timeframe 1d (rules and features may still read coarser ones)"
+            )
         self.settings = settings
         # Called as observer(stage, "start" | "done" | "failed", None | StageReport | error): a progress display.
         self.observer: Observer = lambda stage, event, what: None
@@ -127,8 +134,20 @@ class Workspace:
         return self.settings.timeframe
 
     def start(self, day: dt.date) -> pd.Timestamp:
-        """First moment of history for a run of `day`."""
+        """First moment of history for a run of `day`: the settings', else where this universe's first run began.
+
+        A start that moved with the day would train every model anew each month and change what past days said.
+        """
+        # Asking creates nothing: a mistake found before the first stage leaves no folder behind.
+        made = self.settings.lake_url is not None or (self.settings.home / "universes" / self.universe).exists()
+        if self.settings.history_from is None and made and self.lake.exists(_BEGINNING):
+            return pd.Timestamp(json.loads(self.lake.read_bytes(_BEGINNING))["history_from"], tz="UTC")
         return pd.Timestamp(self.settings.start_of_history(day), tz="UTC")
+
+    def fix_start(self, day: dt.date) -> None:
+        """Keeps the start of history that the universe's first run uses, for all later ones."""
+        if not self.lake.exists(_BEGINNING):
+            self.lake.write_bytes(_BEGINNING, json.dumps({"history_from": str(self.start(day).date())}).encode())
 
     def close(self, day: dt.date) -> pd.Timestamp:
         """The moment a day ends: midnight UTC of the next."""
@@ -142,7 +161,7 @@ class Workspace:
                 f"Expected a day that is over (UTC), was {day}; nothing about it can be known yet: pass --date {last} or earlier"
             )
         if self.start(day).date() >= day:
-            raise NoDataError(f"Expected history before {day}, was --history-from {self.start(day).date()}; pass an earlier --history-from")
+            raise NoDataError(f"Expected history before {day}, was a start at {self.start(day).date()}; pass an earlier --history-from")
 
     def last_day(self, *, now: pd.Timestamp) -> dt.date:
         """The newest day that is over and that the source has complete bars of.
@@ -208,8 +227,9 @@ class Workspace:
 
     def has_history_before(self, day: dt.date) -> bool:
         """Whether the lake already covers every day from the start of history to the day before `day`."""
-        first = self.settings.start_of_history(day)
-        return first >= day or self.lake.covered(self.bars_table, self.start(day), pd.Timestamp(day, tz="UTC"))
+        from strategy_pipeline.cycle import market
+
+        return not market.missing_history(self, day)
 
     def models_due(self, day: dt.date) -> bool:
         """Whether models must be trained before `day` can be predicted."""

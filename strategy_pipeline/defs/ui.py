@@ -35,11 +35,15 @@ def serve_ui(settings: Settings, host: str, port: int) -> None:
 
 
 def as_variables(settings: Settings) -> dict[str, str]:
-    """The settings that differ from their defaults, as environment variables of a child process."""
+    """The settings as environment variables of a child process.
+
+    Also those that equal their defaults: the child reads the same variables, `.env` and TOML, and an option that was
+    given must win over them there too.
+    """
     values = {}
-    for name, field in type(settings).model_fields.items():
+    for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if value == field.default:
+        if value is None or value == ():
             continue
         if name == "cosmos_key":
             value = value.get_secret_value()
