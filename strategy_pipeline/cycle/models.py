@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -47,7 +49,7 @@ def _train(workspace: Workspace, stage: str, cutoff: dt.date) -> StageReport:
         cache=fits.cache(workspace), extra_cutoffs=fits.extra_cutoffs(workspace, (stage,), day),
     )  # fmt: skip
     fit = fit_kind(kind, model, bars, features, cutoff=cutoff, seed=seed, cache=fits.cache(workspace))
-    metrics = {name: round(float(value), 6) for name, value in sorted(fit.metrics.items()) if value == value}
+    metrics = _known(fit.metrics)
     entry = {"stage": stage, "model": fit.model.model, "key": fit.key, "sha256": fit.content, "accepted": fit.accepted, "metrics": metrics}
     return _registered(workspace, stage, cutoff, entry, fit.payload, len(history.fits))
 
@@ -71,7 +73,7 @@ def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
     payloads = b""
     for algorithm in ALGORITHMS:
         fit = fit_agent(algorithm, bars, features, cutoff=cutoff, **options)
-        entries[algorithm] = {"key": fit.key, "sha256": fit.content, "metrics": {k: round(float(v), 6) for k, v in sorted(fit.metrics.items())}}
+        entries[algorithm] = {"key": fit.key, "sha256": fit.content, "metrics": _known(fit.metrics), "accepted": fit.accepted}
         payloads += fit.payload
         reports.append({"agent": algorithm, **entries[algorithm]["metrics"]})
         workspace.documents.upsert(
@@ -79,7 +81,7 @@ def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
             {"id": f"{algorithm}-{cutoff}", "agent": algorithm, "cutoff": cutoff.isoformat(), "steps": sizes.agent_steps, **entries[algorithm]},
         )
     content = hashlib.sha256(payloads).hexdigest()
-    entry = {"stage": "rl_agents", "model": "rl_agents", "sha256": content, "accepted": True, "agents": entries, "metrics": {}}
+    entry = {"stage": "rl_agents", "model": "rl_agents", "sha256": content, "accepted": any(e["accepted"] for e in entries.values()), "agents": entries, "metrics": {}}
     done = _registered(workspace, "rl_agents", cutoff, entry, payloads, len(history.fits))
     return StageReport(done.summary, done.facts, table=pd.DataFrame(reports), outputs=done.outputs)
 
@@ -104,6 +106,15 @@ def _registered(workspace: Workspace, stage: str, cutoff: dt.date, entry: dict[s
         {"id": f"{stage}-{cutoff}", "model": stage, "cutoff": cutoff.isoformat(), "refits": refits, "metrics": entry["metrics"]},
     )
     facts: dict[str, Any] = {"cutoff": cutoff.isoformat(), "refits": refits, "accepted": str(entry["accepted"]), **entry["metrics"]}
-    verdict = "accepted" if entry["accepted"] else "not better than its baseline, which answers instead"
+    if "agents" in entry:
+        better = [name for name, agent in entry["agents"].items() if agent["accepted"]]
+        verdict = f"{', '.join(better) or 'none'} better than holding nothing on the held-out tail"
+    else:
+        verdict = "accepted" if entry["accepted"] else "not better than its baseline, which answers instead"
     summary = f"cutoff {cutoff}, {refits} refits in history, {verdict}"
     return StageReport(summary, facts, outputs={f"models/registered/{stage}/{cutoff}": entry["sha256"]})
+
+
+def _known(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that have a value, rounded: neither documents nor MLflow hold NaN."""
+    return {name: round(float(value), 6) for name, value in sorted(metrics.items()) if math.isfinite(value)}
