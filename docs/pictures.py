@@ -1,7 +1,7 @@
 """Draws the pictures of the README from the project itself.
 
-    python docs/pictures.py graph                 docs/images/asset-graph.svg, from the stages
-    python docs/pictures.py report REPORT.html    docs/images/report.png, a screenshot (needs Chromium)
+python docs/pictures.py graph                 docs/images/asset-graph.svg, from the stages
+python docs/pictures.py report REPORT.html    docs/images/report.png, a screenshot (needs Chromium)
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def asset_graph() -> str:
             if ux == x:  # within a column: an arc on its left side
                 path = f"M{ux} {uy + HEIGHT / 2} C{ux - 26} {uy + HEIGHT / 2} {x - 26} {y + HEIGHT / 2} {x} {y + HEIGHT / 2}"
             else:
-                path = f"M{ux + WIDTH} {uy + HEIGHT / 2} C{ux + WIDTH + 24} {uy + HEIGHT / 2} {x - 24} {y + HEIGHT / 2} {x} {y + HEIGHT / 2}"
+                out, middle, into = ux + WIDTH, uy + HEIGHT / 2, y + HEIGHT / 2
+                path = f"M{out} {middle} C{out + 24} {middle} {x - 24} {into} {x} {into}"
             lines.append(f'<path d="{path}"{dashed} marker-end="url(#a)"/>')
         fill = "#fdf1dc" if stage.job == "retrain" else "#ffffff"
         boxes.append(f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{fill}" stroke="#8aa0b8"/>')

@@ -18,8 +18,7 @@ import pandas as pd
 
 from strategy_pipeline.clock import system_now
 from strategy_pipeline.config import Settings
-from strategy_pipeline.cycle import Workspace, run_missing
-from strategy_pipeline.cycle import embedding
+from strategy_pipeline.cycle import Workspace, embedding, run_missing
 from strategy_pipeline.signals import Signal
 
 T = TypeVar("T")

@@ -67,7 +67,8 @@ def few_rows_set_apart(workspace: Workspace, day: dt.date) -> Verdict:
     good = workspace.lake.scan(workspace.bars_table, start, end, columns=["ts"])
     share = len(bad) / max(len(bad) + len(good), 1)
     reasons = "; ".join(f"{row.symbol} {row.ts}: {row.rule}, {row.reason}" for row in bad.head(3).itertuples())
-    return Verdict(share <= MOST_QUARANTINED, f"{len(bad)} rows set apart ({share:.1%})" + (f": {reasons}" if reasons else ""), {"share": share})
+    said = f"{len(bad)} rows set apart ({share:.1%})" + (f": {reasons}" if reasons else "")
+    return Verdict(share <= MOST_QUARANTINED, said, {"share": share})
 
 
 def bars_look_usual(workspace: Workspace, day: dt.date) -> Verdict:
@@ -88,7 +89,8 @@ def whole_days_agree(workspace: Workspace, day: dt.date) -> Verdict:
     if daily is None or workspace.timeframe == "1d":
         return Verdict(True, "the source has no daily bars of its own to compare with")
     frame = workspace.lake.scan(workspace.bars_table, start, end)
-    ours = Bars.from_frame(frame, workspace.timeframe, symbols=workspace.symbols, start=start, end=end, require_all=False).resample("1d").to_frame()
+    bars = Bars.from_frame(frame, workspace.timeframe, symbols=workspace.symbols, start=start, end=end, require_all=False)
+    ours = bars.resample("1d").to_frame()
     both = ours.merge(daily, on=["ts", "symbol"], suffixes=("", "_venue"))
     differ = [
         f"{row.symbol} {name} {getattr(row, name):g} against {getattr(row, name + '_venue'):g}"

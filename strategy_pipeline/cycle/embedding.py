@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.book import STATES
+from strategy_pipeline.book import STATES, TRANSITION_COLUMNS
 from strategy_pipeline.cycle import predictions, strategies
 from strategy_pipeline.cycle.graph import run_missing
 from strategy_pipeline.cycle.portfolio import signals_of
@@ -74,7 +74,8 @@ def performance(workspace: Workspace, day: dt.date, days: int) -> dict[str, Any]
         deviation = known.std(ddof=1) if len(known) > 1 else np.nan
         rows.append(
             {"strategy_id": strategy_id, "state": entry.state, "since": entry.since.isoformat(), "days": len(known),
-             "total_return": float(np.prod(1 + known) - 1) if len(known) else np.nan, "sharpe": float(known.mean() / deviation * np.sqrt(365)) if deviation > 0 else np.nan,
+             "total_return": float(np.prod(1 + known) - 1) if len(known) else np.nan,
+             "sharpe": float(known.mean() / deviation * np.sqrt(365)) if deviation > 0 else np.nan,
              "reason": entry.reason}
         )  # fmt: skip
     columns = ["strategy_id", "state", "since", "days", "total_return", "sharpe", "reason"]
@@ -83,11 +84,11 @@ def performance(workspace: Workspace, day: dt.date, days: int) -> dict[str, Any]
         for path in workspace.lake.list("book")
         if path.endswith("/transitions.parquet") and day - days * DAY < dt.date.fromisoformat(path.split("/")[1]) <= day
     ]
-    transitions = pd.concat(moved, ignore_index=True) if moved else pd.DataFrame(columns=["day", "strategy_id", "from_state", "to_state", "reason"])
+    transitions = pd.concat(moved, ignore_index=True) if moved else pd.DataFrame(columns=TRANSITION_COLUMNS)
     record = workspace.require("evidence", day)
-    summary = {
+    summary: dict[str, Any] = {
         "day": day.isoformat(), "days": days, "source": workspace.source.name, "simulated": workspace.source.simulated,
-        **{state: len(book.ids(state)) for state in STATES if state != "candidate"},
+        **{str(state): len(book.ids(state)) for state in STATES if state != "candidate"},
         **{name: record.facts[name] for name in ("trials", "effective_trials", "looked_at", "promoted")}, "verdict": record.summary,
     }  # fmt: skip
     html = f"{workspace.lake.url}/reports/{day}.html"

@@ -42,10 +42,12 @@ def ingest_history(workspace: Workspace, day: dt.date) -> dict[str, StageReport]
         workspace.observer("history", "start", None)
         if workspace.bars_table in missing:
             done = _ingest_bars(workspace, start, end)
-            summary = f"{done.rows:,} bars of {len(workspace.symbols)} symbols from {start.date()} to {(end - DAY).date()}, {done.quarantined} quarantined"
+            span = f"{start.date()} to {(end - DAY).date()}"
+            summary = f"{done.rows:,} bars of {len(workspace.symbols)} symbols from {span}, {done.quarantined} quarantined"
             reports["bars"] = StageReport(summary, {"rows": done.rows, "quarantined": done.quarantined}, table=_broken_rules(done.rules))
         for stage, tables in OBSERVED.items():
-            counts = {t: _ingest_observations(workspace, t, start - _EARLIER, end) for t in tables if f"observations/{t}" in missing}
+            until = workspace.known_until(day - DAY)
+            counts = {t: _ingest_observations(workspace, t, start - _EARLIER, until) for t in tables if f"observations/{t}" in missing}
             if counts:
                 reports[stage] = StageReport(_counted(counts), dict(counts))
         workspace.forget()
@@ -73,7 +75,8 @@ def bars(workspace: Workspace, day: dt.date) -> StageReport:
     workspace.forget()
     stored = workspace.lake.scan(workspace.bars_table, start, end)
     if stored.empty and closed(workspace.source, day):
-        return StageReport(f"the market was closed on {day}", {"rows": 0, "closed": "yes"}, outputs={f"{workspace.bars_table}@{day}": "closed"})
+        nothing = {f"{workspace.bars_table}@{day}": "closed"}
+        return StageReport(f"the market was closed on {day}", {"rows": 0, "closed": "yes"}, outputs=nothing)
     if stored.empty:
         raise NoDataError(
             f"Expected bars of {day} from {workspace.source.name}, was none that passed ({done.quarantined} quarantined); "
@@ -122,11 +125,11 @@ OBSERVED = {
 
 
 def _observed(workspace: Workspace, stage: str, day: dt.date) -> StageReport:
-    end = workspace.close(day)
     counts, outputs = {}, {}
     for table in OBSERVED[stage]:
-        counts[table] = _ingest_observations(workspace, table, end - pd.Timedelta(days=_LOOK_AGAIN[table]), end, of_day=day)
-        known = workspace.lake.scan(f"observations/{table}", end - pd.Timedelta(days=_LOOK_AGAIN[table]), end)
+        start, end = workspace.close(day) - pd.Timedelta(days=_LOOK_AGAIN[table]), workspace.known_until(day)
+        counts[table] = _ingest_observations(workspace, table, start, end, of_day=day)
+        known = workspace.lake.scan(f"observations/{table}", start, end)
         outputs[f"observations/{table}@{day}"] = f"{len(known)}-{pd.util.hash_pandas_object(known, index=False).sum():016x}"
     workspace.forget()
     return StageReport(_counted(counts), dict(counts), outputs=outputs)
@@ -165,9 +168,7 @@ def _ingest_bars(workspace: Workspace, start: pd.Timestamp, end: pd.Timestamp) -
     return _Ingested(len(report.clean), len(report.quarantine), report.rules)
 
 
-def _ingest_observations(
-    workspace: Workspace, table: str, start: pd.Timestamp, end: pd.Timestamp, *, of_day: dt.date | None = None
-) -> int:
+def _ingest_observations(workspace: Workspace, table: str, start: pd.Timestamp, end: pd.Timestamp, *, of_day: dt.date | None = None) -> int:
     """Stores the rows about [start, end); returns how many became known on the day, or in all."""
     report = check_observations(table, workspace.source.observations(table, start, end))
     workspace.lake.upsert(quarantine_table(table), stamped(report.quarantine, start, end), start, end)

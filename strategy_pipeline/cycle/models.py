@@ -66,8 +66,10 @@ def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
         "steps": sizes.agent_steps, "seed": fits.training_seed(workspace), "cache": fits.cache(workspace),
         "costs": costs_of(workspace),
     }  # fmt: skip
-    extra = fits.extra_cutoffs(workspace, ("rl_agents",), day)
-    history = agent_history(bars, features, refit_days=sizes.refit_days, first_fit_days=sizes.first_fit_days, extra_cutoffs=extra, **options)
+    history = agent_history(
+        bars, features, refit_days=sizes.refit_days, first_fit_days=sizes.first_fit_days,
+        extra_cutoffs=fits.extra_cutoffs(workspace, ("rl_agents",), day), **options,
+    )  # fmt: skip
     reports = []
     entries: dict[str, dict[str, Any]] = {}
     payloads = b""
@@ -78,10 +80,14 @@ def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
         reports.append({"agent": algorithm, **entries[algorithm]["metrics"]})
         workspace.documents.upsert(
             "rl_experiences",
-            {"id": f"{algorithm}-{cutoff}", "agent": algorithm, "cutoff": cutoff.isoformat(), "steps": sizes.agent_steps, **entries[algorithm]},
-        )
+            {"id": f"{algorithm}-{cutoff}", "agent": algorithm, "cutoff": cutoff.isoformat(), "steps": sizes.agent_steps,
+             **entries[algorithm]},
+        )  # fmt: skip
     content = hashlib.sha256(payloads).hexdigest()
-    entry = {"stage": "rl_agents", "model": "rl_agents", "sha256": content, "accepted": any(e["accepted"] for e in entries.values()), "agents": entries, "metrics": {}}
+    entry = {
+        "stage": "rl_agents", "model": "rl_agents", "sha256": content, "accepted": any(e["accepted"] for e in entries.values()),
+        "agents": entries, "metrics": {},
+    }  # fmt: skip
     done = _registered(workspace, "rl_agents", cutoff, entry, payloads, len(history.fits))
     return StageReport(done.summary, done.facts, table=pd.DataFrame(reports), outputs=done.outputs)
 

@@ -87,7 +87,8 @@ def portfolio(workspace: Workspace, day: dt.date) -> StageReport:
     )
     gross = float(made.weights["weight"].abs().sum())
     facts: dict[str, Any] = {"gross": round(gross, 6), "volatility": round(made.volatility, 6), "active": len(active), "mode": made.mode}
-    return StageReport(f"{made.reason}; gross {gross:.0%}, predicted volatility {made.volatility:.0%}", facts, table=made.weights, artifacts=artifacts)
+    summary = f"{made.reason}; gross {gross:.0%}, predicted volatility {made.volatility:.0%}"
+    return StageReport(summary, facts, table=made.weights, artifacts=artifacts)
 
 
 def own_returns(workspace: Workspace, day: dt.date) -> pd.Series:
@@ -128,8 +129,8 @@ def signals(workspace: Workspace, day: dt.date) -> StageReport:
     made = make_signals(
         weights, prices=prices, as_of=workspace.close(day), valid_for=VALID_FOR,
         levels=protective_levels(prices, volatility, sides), positions=held if len(held) else None,
-        votes={str(s): {k: float(v) for k, v in row.items()} for s, row in actions.iterrows()},
-        predictions={str(s): {k: float(v) for k, v in row.items()} for s, row in forecasts.iterrows()},
+        votes=_by_symbol(actions),
+        predictions=_by_symbol(forecasts),
         max_weight=limits_of(workspace, day).max_weight, reason=mode["reason"],
     )  # fmt: skip
     frame = to_frame(made)
@@ -137,9 +138,10 @@ def signals(workspace: Workspace, day: dt.date) -> StageReport:
     # Appended under the moment they are as of, never overwritten by a later one of the same day.
     artifact = workspace.lake.write(f"signals/{day}/{as_of:%Y%m%dT%H%M}.parquet", frame)
     documents = [
-        {"id": f"{row['symbol'].replace('/', '-')}-{as_of:%Y%m%dT%H%M}", "day": day.isoformat(), **{str(k): _document(v) for k, v in row.items()}}
+        {"id": f"{row['symbol'].replace('/', '-')}-{as_of:%Y%m%dT%H%M}", "day": day.isoformat(),
+         **{str(k): _document(v) for k, v in row.items()}}
         for row in frame.to_dict("records")
-    ]
+    ]  # fmt: skip
     workspace.documents.upsert_many("signals", documents)
     counts = frame["side"].value_counts()
     said = ", ".join(f"{int(counts[side])} {side}" for side in ("long", "short", "flat") if side in counts)
@@ -179,7 +181,8 @@ def execution_quality(workspace: Workspace, day: dt.date) -> StageReport:
     frame["excess_bps"] = frame["fee_bps"] + frame["slippage_bps"] - assumed
     artifact = workspace.lake.write(f"execution_quality/{day}.parquet", frame)
     if frame.empty:
-        return StageReport(f"no fills in 30 days; backtests assume {assumed:g} bp a side", {"fills": 0, "assumed_bps": assumed}, artifacts=(artifact,))
+        summary = f"no fills in 30 days; backtests assume {assumed:g} bp a side"
+        return StageReport(summary, {"fills": 0, "assumed_bps": assumed}, artifacts=(artifact,))
     mean = float(np.average(frame["fee_bps"] + frame["slippage_bps"], weights=frame["notional"]))
     summary = f"{int(frame['fills'].sum())} fills cost {mean:.1f} bp a side, {assumed:g} assumed"
     return StageReport(summary, {"fills": int(frame["fills"].sum()), "realised_bps": round(mean, 3)}, table=frame, artifacts=(artifact,))
@@ -204,6 +207,10 @@ def realised_costs(fills: pd.DataFrame) -> pd.DataFrame:
         slipped = np.average(part["slip"][known], weights=part["notional"][known]) if known.any() else np.nan
         rows.append((symbol, len(part), part["notional"].sum(), 1e4 * part["fee"].sum() / part["notional"].sum(), slipped))
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def _by_symbol(frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+    return {str(s): {str(k): float(v) for k, v in row.items()} for s, row in frame.iterrows()}
 
 
 def _last(row: np.ndarray) -> float:

@@ -21,7 +21,8 @@ from strategy_pipeline.market import Bars
 Series = dict[str, np.ndarray]
 # Features that rules may read by name, beside macro, fundamentals and leverage readings, which keep their own.
 _NAMED = {
-    "news_mean_12h": "sentiment.mean", "news_score_1d": "sentiment.score", "news_score_7d": "sentiment.score_7d", "market_news_score_1d": "sentiment.market_score",
+    "news_mean_12h": "sentiment.mean", "news_score_1d": "sentiment.score", "news_score_7d": "sentiment.score_7d",
+    "market_news_score_1d": "sentiment.market_score",
     "news_buzz": "sentiment.buzz", "social_score_1d": "sentiment.score_social", "social_buzz": "sentiment.social_buzz",
     "fear_greed": "sentiment.fear_greed", "fear_greed_change_7d": "sentiment.fear_greed_change",
 }  # fmt: skip
@@ -78,7 +79,11 @@ def regimes(workspace: Workspace, day: dt.date) -> StageReport:
     workspace.documents.upsert_many("market_regimes", documents)
     share = float(np.nanmean(last["regime.turbulent"])) if last["regime.turbulent"].notna().any() else float("nan")
     summary = f"{len(last)} symbols, mean probability of turbulence {share:.0%}" if share == share else f"{len(last)} symbols, unknown"
-    return StageReport(summary, {"symbols": len(last)}, table=last.reset_index(), line=np.nanmean(series["regime.turbulent"][:, -24 * 60 :], axis=0), artifacts=(artifact,), inputs=_cutoffs(workspace, ("regime_model",), day))  # fmt: skip
+    recent = pd.DataFrame(series["regime.turbulent"][:, -24 * 60 :]).mean().to_numpy()
+    return StageReport(
+        summary, {"symbols": len(last)}, table=last.reset_index(), line=recent, artifacts=(artifact,),
+        inputs=_cutoffs(workspace, ("regime_model",), day),
+    )  # fmt: skip
 
 
 def forecasts(workspace: Workspace, day: dt.date) -> StageReport:
@@ -88,7 +93,8 @@ def forecasts(workspace: Workspace, day: dt.date) -> StageReport:
     artifact = workspace.lake.write(f"predictions/forecasts/{day}.parquet", frame)
     last = frame.groupby("symbol", sort=False).last().reset_index()
     summary = f"{len(series)} series of {len(last)} symbols"
-    return StageReport(summary, {"series": len(series), "symbols": len(last)}, table=last, artifacts=(artifact,), inputs=_cutoffs(workspace, ("volatility_models", "forecaster"), day))  # fmt: skip
+    answered = _cutoffs(workspace, ("volatility_models", "forecaster"), day)
+    return StageReport(summary, {"series": len(series), "symbols": len(last)}, table=last, artifacts=(artifact,), inputs=answered)
 
 
 def agent_actions(workspace: Workspace, day: dt.date) -> StageReport:
@@ -98,7 +104,8 @@ def agent_actions(workspace: Workspace, day: dt.date) -> StageReport:
     artifact = workspace.lake.write(f"predictions/agent_actions/{day}.parquet", frame)
     last = frame.groupby("symbol", sort=False).last().reset_index()
     mean = float(np.nanmean(last["agent.vote"])) if last["agent.vote"].notna().any() else float("nan")
-    return StageReport(f"{len(last)} symbols, mean vote {mean:+.2f}", {"symbols": len(last)}, table=last, artifacts=(artifact,), inputs=_cutoffs(workspace, ("rl_agents",), day))  # fmt: skip
+    summary, answered = f"{len(last)} symbols, mean vote {mean:+.2f}", _cutoffs(workspace, ("rl_agents",), day)
+    return StageReport(summary, {"symbols": len(last)}, table=last, artifacts=(artifact,), inputs=answered)
 
 
 def latest(workspace: Workspace, stage: str, day: dt.date) -> pd.DataFrame:

@@ -140,7 +140,7 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     result = run(workspace, day, members)
     origins = workspace.lake.read(population_path(day), columns=["strategy_id", "origin"])
     artifacts = write_results(workspace, f"strategies/backtests/{day}", result, returns_of(workspace, day, members, result))
-    new = _count_trials(workspace, day, [str(i) for i, o in zip(origins["strategy_id"], origins["origin"], strict=True) if o == "generated"])
+    new = _count_trials(workspace, day, list(origins["strategy_id"][origins["origin"] == "generated"]))
     pooled = result.pooled
     traded = result.metrics["trades"].groupby(level=0).sum()
     document: dict[str, Any] = {
@@ -151,11 +151,14 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     workspace.documents.upsert("backtest_results", document)
     facts = {
         "strategies": len(result.strategy_ids), "failures": len(result.failures), "trades": int(traded.sum()), "new_trials": new,
-        "bars": workspace.bars(day).n_bars, "median_sharpe": _rounded(pooled["sharpe"].median()), "best_sharpe": _rounded(pooled["sharpe"].max()),
+        "bars": workspace.bars(day).n_bars, "median_sharpe": _rounded(pooled["sharpe"].median()),
+        "best_sharpe": _rounded(pooled["sharpe"].max()),
     }  # fmt: skip
-    summary = f"{len(result.strategy_ids):,} strategies on {len(workspace.symbols)} symbols, {int(traded.sum()):,} trades, {len(result.failures)} failed"
+    ran = f"{len(result.strategy_ids):,} strategies on {len(workspace.symbols)} symbols"
+    summary = f"{ran}, {int(traded.sum()):,} trades, {len(result.failures)} failed"
     best = pooled.sort_values("sharpe", ascending=False).head(8).reset_index()[["strategy_id", "sharpe", "total_return", "max_drawdown"]]
-    return StageReport(summary, facts, table=best, artifacts=tuple(artifacts))
+    read = {"bars_history": workspace.bars(day).fingerprint}
+    return StageReport(summary, facts, table=best, artifacts=tuple(artifacts), inputs=read)
 
 
 def run(workspace: Workspace, day: dt.date, members: list[Strategy], *, costs: Costs | None = None) -> BacktestResult:
@@ -194,11 +197,12 @@ def write_results(workspace: Workspace, prefix: str, result: BacktestResult, ret
     lake = workspace.lake
     buffer = io.BytesIO()
     np.save(buffer, returns)
+    failures = pd.DataFrame(sorted(result.failures.items()), columns=["strategy_id", "reason"]).astype("str")
     return [
         lake.write(f"{prefix}/metrics.parquet", result.metrics.reset_index()),
         lake.write(f"{prefix}/pooled.parquet", result.pooled.reset_index()),
         lake.write(f"{prefix}/days.parquet", pd.DataFrame({"ts": pd.to_datetime(np.asarray(result.days), utc=True)})),
-        lake.write(f"{prefix}/failures.parquet", pd.DataFrame(sorted(result.failures.items()), columns=["strategy_id", "reason"]).astype("str")),
+        lake.write(f"{prefix}/failures.parquet", failures),
         lake.write_bytes(f"{prefix}/returns.npy", buffer.getvalue()),
     ]
 
@@ -297,7 +301,8 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
         document = {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
         workspace.documents.upsert("optimization_results", {"id": f"{row['strategy_id']}-{day}", "day": day.isoformat(), **document})
     facts = {"tuned": len(rows), "trials": len(trials), "new_strategies": len(fresh)}
-    return StageReport(f"{len(rows)} strategies tuned in {len(trials)} trials, {len(fresh)} new", facts, table=frame, artifacts=tuple(artifacts))
+    summary = f"{len(rows)} strategies tuned in {len(trials)} trials, {len(fresh)} new"
+    return StageReport(summary, facts, table=frame, artifacts=tuple(artifacts))
 
 
 # ---- evidence ----------------------------------------------------------------------------------------------------
@@ -340,7 +345,7 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
         workspace.lake.write(f"strategies/evidence/{day}/evidence.parquet", frame),
         workspace.lake.write(f"strategies/evidence/{day}/screening.parquet", selection.screening),
     )
-    facts = {
+    facts: dict[str, Any] = {
         "trials": selection.n_trials, "effective_trials": selection.effective_trials, "pbo": _rounded(selection.pbo),
         "looked_at": len(frame), "promoted": len(selection.promoted), "watchlist": len(selection.watchlist),
         "train_end": str(cut.train_end.date()), "validation_start": str(cut.validation_start.date()),
@@ -366,9 +371,15 @@ def _robustness(workspace: Workspace, day: dt.date, members: list[Strategy], see
         return {}, {}
     cut = spans(workspace, day)
     scored = monte_carlo(
-        run(workspace, day, members), [s.id for s in members], n=workspace.settings.sizes.monte_carlo, seed=seed, start=cut.start, end=cut.train_end
+        run(workspace, day, members),
+        [s.id for s in members],
+        n=workspace.settings.sizes.monte_carlo,
+        seed=seed,
+        start=cut.start,
+        end=cut.train_end,
     )
-    stress = replace(costs_of(workspace), fee_bps=workspace.settings.fee_bps * STRESS, slippage_bps=workspace.settings.slippage_bps * STRESS)
+    paid = costs_of(workspace)
+    stress = replace(paid, fee_bps=paid.fee_bps * STRESS, slippage_bps=paid.slippage_bps * STRESS)
     worse = run(workspace, day, members, costs=stress).summary(cut.start, cut.train_end)["sharpe"]
     return {s.id: float(scored.scores[s.id]) for s in members}, {s.id: float(worse[s.id]) for s in members}
 
@@ -397,11 +408,12 @@ def performance_review(workspace: Workspace, day: dt.date) -> StageReport:
         today = returns[results.days == np.datetime64(day)]
         rows.append(
             {"strategy_id": entry.strategy_id, "state": entry.state, "since": entry.since.isoformat(),
-             "return_day": float(today[0]) if len(today) else np.nan, "return_since": float(np.prod(1 + since) - 1) if len(since) else np.nan,
+             "return_day": float(today[0]) if len(today) else np.nan,
+             "return_since": float(np.prod(1 + since) - 1) if len(since) else np.nan,
              "days": len(since)}
         )  # fmt: skip
     frame = pd.DataFrame(rows, columns=["strategy_id", "state", "since", "return_day", "return_since", "days"])
-    frame = frame.astype({"strategy_id": "str", "state": "str", "since": "str", "return_day": "float64", "return_since": "float64", "days": "int64"})
+    frame = frame.astype(dict.fromkeys(("strategy_id", "state", "since"), "str") | {"return_day": "float64", "return_since": "float64"})
     artifact = workspace.lake.write(f"book/{day}/review.parquet", frame)
     mean = frame["return_day"].mean()
     summary = f"{len(frame)} strategies followed" + (f", mean return {mean:+.2%}" if len(frame) and np.isfinite(mean) else "")
@@ -429,7 +441,7 @@ def strategy_book(workspace: Workspace, day: dt.date) -> StageReport:
         workspace.lake.write(f"book/{day}/book.parquet", after.to_frame()),
         workspace.lake.write(f"book/{day}/transitions.parquet", transitions),
     )
-    counts = {state: len(after.ids(state)) for state in STATES if state != "candidate"}
+    counts = {str(state): len(after.ids(state)) for state in STATES if state != "candidate"}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing in the book"
     return StageReport(f"{summary}; {len(transitions)} moved", dict(counts), table=transitions, artifacts=artifacts)
 
@@ -445,9 +457,9 @@ def judged(workspace: Workspace, day: dt.date) -> list[Evidence]:
 
 def _by_sharpe(returns: np.ndarray, ids: list[str]) -> list[int]:
     """Row numbers by Sharpe ratio, best first; ties by id, undefined last."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean, deviation = np.nanmean(returns, axis=1), np.nanstd(returns, axis=1, ddof=1)
-        ratio = np.where(deviation > 0, mean / deviation, -np.inf)
+    from strategy_pipeline.selection import sharpe_ratio
+
+    ratio = np.nan_to_num(np.asarray(sharpe_ratio(returns.T)), nan=-np.inf)
     return sorted(range(len(ids)), key=lambda i: (-round(float(ratio[i]), 9), ids[i]))
 
 

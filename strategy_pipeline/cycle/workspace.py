@@ -153,6 +153,10 @@ class Workspace:
         """The moment a day ends: midnight UTC of the next."""
         return pd.Timestamp(day + DAY, tz="UTC")
 
+    def known_until(self, day: dt.date) -> pd.Timestamp:
+        """End of the half-open range of ``ts`` that a day may know: a row stamped with the close itself is known at the close."""
+        return self.close(day) + pd.Timedelta(1, "ns")
+
     def check_day(self, day: dt.date, *, now: pd.Timestamp) -> None:
         """FutureDateError for a day that is not over, NoDataError for one before history; before anything is written."""
         if self.close(day) > now:
@@ -222,7 +226,7 @@ class Workspace:
 
     def observations(self, table: str, day: dt.date) -> pd.DataFrame:
         """Rows of an observation table from the start of history that could be known at the close of `day`."""
-        frame = self.lake.scan(f"observations/{table}", None, self.close(day))
+        frame = self.lake.scan(f"observations/{table}", None, self.known_until(day))
         return frame[frame["available_at"] <= self.close(day)].reset_index(drop=True) if len(frame) else frame
 
     def has_history_before(self, day: dt.date) -> bool:

@@ -28,4 +28,3 @@ def build_defs(*, resource_overrides: dict[str, Any] | None = None) -> dg.Defini
         resources={**resources, **(resource_overrides or {})},
         executor=dg.in_process_executor,  # the multiprocess one spends three seconds a step and re-imports everything
     )
-

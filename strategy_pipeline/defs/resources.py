@@ -10,7 +10,6 @@ import dagster as dg
 from strategy_pipeline.config import Settings
 from strategy_pipeline.cycle import Workspace
 
-
 _SHARED: dict[str, Workspace] = {}
 
 

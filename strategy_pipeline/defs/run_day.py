@@ -93,6 +93,12 @@ class _Runner:
 def _cause(result: dg.ExecuteInProcessResult, job: str, day: dt.date | None) -> PipelineError:
     """The first failure of a run as one line: the library's own error where there is one."""
     of_day = f" of {day}" if day else ""
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:  # a warning stops nothing
+            return PipelineError(
+                f"Check {check.check_name} on {check.asset_key.to_user_string()}{of_day} failed: {check.description}; "
+                "nothing downstream ran: mend the data and run the day again"
+            )
     for event in result.all_events:
         if event.is_failure and event.is_step_event:
             data = event.step_failure_data

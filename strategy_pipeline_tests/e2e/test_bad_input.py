@@ -34,7 +34,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def hourly_csv(path: Path, columns: dict[str, str] | None = None) -> None:
     """200 days of made-up hourly klines in the project's own columns."""
     ts = pd.date_range("2024-01-01", periods=24 * 200, freq="h", tz="UTC")
-    frame = pd.DataFrame({"ts": ts, "symbol": "BTCUSDT", "timeframe": "1h", "open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0, "volume": 5.0})
+    prices = {"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0, "volume": 5.0}
+    frame = pd.DataFrame({"ts": ts, "symbol": "BTCUSDT", "timeframe": "1h", **prices})
     frame["venue"] = "binance_spot"
     frame.rename(columns=columns or {}).to_parquet(path, index=False)
 
@@ -50,7 +51,7 @@ def test_no_data_in_the_range_says_what_range_there_is(capsys: pytest.CaptureFix
     data = clean_folder / "data"
     data.mkdir()
     hourly_csv(data / "ohlcv_1h_binance_spot.parquet")
-    line = refused(capsys, "run", "--source", "files", "--data", str(data), "--timeframe", "1h", "--date", "2020-06-29", "--history-from", "2020-01-01")
+    line = refused(capsys, "run", "--source", "files", "--data", str(data), "--date", "2020-06-29", "--history-from", "2020-01-01")
     assert "2024-01-01" in line
     assert not (clean_folder / "home").exists()
 
