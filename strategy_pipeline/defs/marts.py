@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from strategy_pipeline.cycle import StageReport
+from strategy_pipeline.defs.materialize import OWNERS
 from strategy_pipeline.defs.resources import WorkspaceResource
 
 PROJECT = DbtProject(project_dir=Path(__file__).resolve().parents[2] / "dbt", profiles_dir=Path(__file__).resolve().parents[2] / "dbt")
@@ -46,7 +47,15 @@ def _prepared_manifest() -> Path:
     return manifest
 
 
-@dbt_assets(manifest=_prepared_manifest(), name="dbt_marts", pool="marts")
+class _Translator(DagsterDbtTranslator):
+    """Marts belong to the analytics group and have its owners."""
+
+    def get_asset_spec(self, manifest: Any, unique_id: str, project: Any) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.replace_attributes(group_name="analytics", owners=OWNERS)
+
+
+@dbt_assets(manifest=_prepared_manifest(), name="dbt_marts", pool="marts", dagster_dbt_translator=_Translator())
 def marts(context: dg.AssetExecutionContext, dbt: DbtCliResource, pipeline: WorkspaceResource) -> Iterator[Any]:
     workspace = pipeline.workspace
     variables = {

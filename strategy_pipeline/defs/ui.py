@@ -21,7 +21,12 @@ def serve_ui(settings: Settings, host: str, port: int) -> None:
     settings = remembered(settings)
     with shared_workspace(settings).lock():  # a fresh home opened by two processes at once breaks one of them
         open_instance(settings.home).dispose()
-    environment = {**os.environ, **as_variables(settings), "DAGSTER_HOME": str((settings.home / "dagster").resolve())}
+    environment = {
+        **os.environ,
+        **as_variables(settings),
+        "PYTHONWARNINGS": "ignore",
+        "DAGSTER_HOME": str((settings.home / "dagster").resolve()),
+    }
     console.lines([f"Dagster UI on http://{host}:{port} for {shared_workspace(settings).universe} (Ctrl-C stops it)"])
     command = [sys.executable, "-m", "dagster", "dev", "-m", "strategy_pipeline.definitions", "--host", host, "--port", str(port)]
     # Started from Python, so that the child keeps the default signal handlers and stops with Ctrl-C.

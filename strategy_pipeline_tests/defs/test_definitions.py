@@ -88,7 +88,9 @@ def test_the_jobs_of_a_day_resolve(definitions: dg.Definitions, job: str) -> Non
 
 def test_the_schedule_asks_for_the_day_that_has_just_closed(definitions: dg.Definitions) -> None:
     schedule = definitions.resolve_schedule_def("daily_cycle")
-    context = dg.build_schedule_context(scheduled_execution_time=dt.datetime(2025, 6, 30, 0, 10, tzinfo=dt.UTC))
+    context = dg.build_schedule_context(
+        scheduled_execution_time=dt.datetime(2025, 6, 30, 0, 10, tzinfo=dt.UTC), repository_def=definitions.get_repository_def()
+    )
     request = schedule.evaluate_tick(context).run_requests[0]
     assert request.partition_key == "2025-06-29"
     assert request.run_key == "2025-06-29"

@@ -1,0 +1,93 @@
+"""Generates the pages that are made from the code.
+
+python docs/pages.py            writes docs/settings.md
+python docs/pages.py --check    exit code 1 when it is stale
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+from strategy_pipeline.config import PROFILES, Profile, Settings
+
+FOLDER = Path(__file__).resolve().parent
+SIZES = {
+    "symbols": "symbols of the sample market when none are named",
+    "history_days": "days of history when `history_from` is not given",
+    "population": "new candidates a day",
+    "refit_days": "days between the walk-forward refits that fill history",
+    "first_fit_days": "days of history before a model's first fit",
+    "model_max_age_days": "age in days at which models are trained again",
+    "transformer_steps": "optimiser steps of the transformer, a fit",
+    "agent_steps": "environment steps of each agent, a fit",
+    "optimize_strategies": "strategies tuned a day",
+    "optimize_trials": "Optuna trials for each",
+    "bootstrap": "resamples in the evidence",
+    "monte_carlo": "resamples in the robustness score",
+}
+# What a stage may take on 2 cores, seconds; the run prints what it took. tiny: a day in 15 s; quick: in 4 minutes.
+COSTS = [
+    ("history", "first run only", 3, 25), ("regime_model", "when due", 1, 5), ("volatility_models", "when due", 1, 10),
+    ("forecaster", "when due", 4, 60), ("rl_agents", "when due", 4, 60), ("market and checks", "", 3, 5), ("features", "", 1, 5),
+    ("predictions", "", 1, 15), ("strategy_population", "", 1, 2), ("backtests", "", 1, 20), ("optimization_results", "", 1, 10),
+    ("evidence and book", "", 1, 10), ("portfolio, signals, rankings, report", "", 1, 3), ("marts", "unless --no-marts", 8, 10),
+]  # fmt: skip
+
+
+def settings_page() -> str:
+    lines = [
+        "# Settings",
+        "",
+        "<!-- made by docs/pages.py from the code; edit that -->",
+        "",
+        "Values come, in this order, from arguments, `STRATEGY_PIPELINE_*` variables, `.env`, a TOML file (`strategy_pipeline.toml`,",
+        "or the path in `STRATEGY_PIPELINE_CONFIG`), and defaults. An unknown key is an error wherever it stands.",
+        "`strategy-pipeline config show` prints each value with where it came from. On the command line a setting is",
+        "`--name-with-dashes`, as a variable `STRATEGY_PIPELINE_NAME`.",
+        "",
+        "| setting | default | what |",
+        "|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = "–" if field.default in (None, ()) else f"`{field.default}`"
+        lines.append(f"| `{name}` | {default} | {field.description} |")
+    lines += [
+        "",
+        "Limits, costs, population and the like may change from day to day without losing the book. What makes another market",
+        "(source, data, venue, exchange, symbols, timeframe, history_from, profile, feature_set, seed) starts a universe of its own.",
+        "",
+        "## Profiles",
+        "",
+        "| size | " + " | ".join(PROFILES) + " |",
+        "|---|" + "---:|" * len(PROFILES),
+    ]
+    for field in fields(Profile):
+        values = " | ".join(f"{getattr(profile, field.name):,}" for profile in PROFILES.values())
+        lines.append(f"| {SIZES[field.name]} | {values} |")
+    lines += [
+        "",
+        "### What a stage may cost",
+        "",
+        "Seconds on 2 cores; the run prints what each took. `tiny` is for tests, `quick` is the default; `standard` and `full`",
+        "train for hours and were not timed.",
+        "",
+        "| stage | when | tiny | quick |",
+        "|---|---|---:|---:|",
+    ]
+    lines += [f"| {stage} | {when or 'every day'} | {tiny} | {quick} |" for stage, when, tiny, quick in COSTS]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    page = FOLDER / "settings.md"
+    if "--check" in sys.argv[1:]:
+        if page.read_text(encoding="utf-8") != settings_page():
+            raise SystemExit("Expected docs/settings.md as the code makes it, was stale; run: python docs/pages.py")
+        return
+    page.write_text(settings_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Pages and pictures that are made from the code are as the code makes them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def test_the_settings_page_is_as_the_code_makes_it() -> None:
+    done = subprocess.run([sys.executable, "docs/pages.py", "--check"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_asset_graph_is_as_the_stages_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "docs"))
+    from pictures import asset_graph
+
+    picture = REPOSITORY / "docs" / "images" / "asset-graph.svg"
+    assert picture.read_text(encoding="utf-8") == asset_graph(), "stale; run: python docs/pictures.py graph"
+
+
+@pytest.mark.parametrize("page", [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_room_is_named_in_the_architecture_page() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = [path.name for path in (REPOSITORY / "strategy_pipeline").iterdir() if (path / "__init__.py").exists()]
+    assert [room for room in rooms if room not in text] == []
+
+
+def test_tracked_files_name_no_folder_of_one_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False).stdout.split()
+    if not listed:
+        pytest.skip("not a git checkout")
+    texts = [name for name in listed if name.endswith((".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".sql")) and "test_docs" not in name]
+    pattern = re.compile(r"(^|[\s\"'=(])/(work|root|opt)/")
+    found = [name for name in texts if pattern.search((REPOSITORY / name).read_text(encoding="utf-8"))]
+    assert found == []
