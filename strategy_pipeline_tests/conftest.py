@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,4 +63,12 @@ def tiny_day(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
             assert done.returncode == 0, done.stdout + done.stderr
             (shared / "tiny" / "stdout.txt").write_text(done.stdout)
+    return home
+
+
+@pytest.fixture(scope="session")
+def tiny_copy(tiny_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `tiny_day` that tests may add to; one for each worker, so leave what the day made as it is."""
+    home = tmp_path_factory.mktemp("tiny_copy") / "home"
+    shutil.copytree(tiny_day, home)
     return home

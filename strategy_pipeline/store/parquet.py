@@ -105,13 +105,17 @@ def dtypes_of(frame: pd.DataFrame) -> dict[str, str]:
 
 def expression(where: Sequence[Condition], start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
     """The Arrow filter of conditions and of the half-open window of ``ts``; None when there is nothing to ask."""
+    import pyarrow as pa
     import pyarrow.compute as pc
+
+    def moment(stamp: pd.Timestamp) -> Any:  # Arrow would cut a pandas stamp to microseconds
+        return pa.scalar(stamp.as_unit("ns").value, pa.timestamp("ns", "UTC"))
 
     terms = []
     if start is not None:
-        terms.append(pc.field("ts") >= start)
+        terms.append(pc.field("ts") >= moment(start))
     if end is not None:
-        terms.append(pc.field("ts") < end)
+        terms.append(pc.field("ts") < moment(end))
     terms += [_term(pc, *condition) for condition in where]
     combined = None
     for term in terms:
