@@ -19,14 +19,35 @@ if TYPE_CHECKING:
 Function: TypeAlias = "Callable[[Bars], Any]"
 
 
-def catalog_functions(bars: Bars, names: Iterable[str] | None = None) -> dict[str, Function]:
-    """Every catalog entry (or those named) with default parameters, but for those whose fields the bars do not carry."""
+# Bars -> the named series (macro levels, quotes) known at their closes; it is called with truncated bars too.
+NamedSeries: TypeAlias = "Callable[[Bars], Mapping[str, np.ndarray]]"
+
+
+def catalog_functions(bars: Bars, names: Iterable[str] | None = None, *, series: NamedSeries | None = None) -> dict[str, Function]:
+    """Every catalog entry (or those named) with default parameters, but for those whose fields or named series are not there.
+
+    `series` makes the named series for any bars, such as ``lambda bars: macro_series(table, bars)``: it is audited with
+    the entries that read them.
+    """
+    there = series(bars) if series is not None else {}
 
     def function(name: str) -> Function:
-        return lambda given: compute(name, given)
+        needed = spec(name).named_inputs
+        if not needed or series is None:
+            return lambda given: compute(name, given)
+
+        def on(given: Bars) -> Any:
+            made = series(given)
+            return compute(name, given, named={each: made[each] for each in needed})
+
+        return on
+
+    def possible(name: str) -> bool:
+        entry = spec(name)
+        return all(getattr(bars, field) is not None for field in entry.requires) and all(each in there for each in entry.named_inputs)
 
     wanted = list(names) if names is not None else catalog()["name"].tolist()
-    return {name: function(name) for name in wanted if all(getattr(bars, field) is not None for field in spec(name).requires)}
+    return {name: function(name) for name in wanted if possible(name)}
 
 
 def feature_functions(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.audit.lookahead import COLUMNS, Finding, audit_times
-from strategy_pipeline.audit.subjects import arrays_of, catalog_functions
+from strategy_pipeline.audit.subjects import NamedSeries, arrays_of, catalog_functions
 from strategy_pipeline.indicators import spec
 
 if TYPE_CHECKING:
@@ -19,13 +19,14 @@ STEPS = 5  # cumulative entries are compared by their change over this many bars
 
 
 def audit_warmup(
-    names: Iterable[str] | None, bars: Bars, *, n_times: int = 6, seed: int, tolerance: float = 1e-6
+    names: Iterable[str] | None, bars: Bars, *, n_times: int = 6, seed: int, tolerance: float = 1e-6, series: NamedSeries | None = None
 ) -> pd.DataFrame:  # fmt: skip
     """Recompute catalog entries on only the declared warm-up before random t and compare with the full history.
 
     Parameters
     ----------
     names : catalog names, or None for all that the bars carry the fields for
+    series : function of bars that makes their named series, as `catalog_functions` takes it
     tolerance : float
         Largest |difference| at t relative to the value or the output's own deviation, whichever is larger. Cumulative
         entries are compared by their change over five bars (compounding ones by the relative change).
@@ -39,7 +40,7 @@ def audit_warmup(
     findings: list[Finding] = []
     present = np.isfinite(bars.close)
     counts = present.cumsum(axis=1)
-    for name, function in catalog_functions(bars, names).items():
+    for name, function in catalog_functions(bars, names, series=series).items():
         entry = spec(name)
         needed = entry.warmup(entry.values(())) + (STEPS if entry.cumulative else 0)
         full = arrays_of(name, function(bars))

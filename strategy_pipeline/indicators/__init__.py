@@ -18,6 +18,7 @@ from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Num
 
 if TYPE_CHECKING:
     from strategy_pipeline.indicators.bank import Bank, UnknownSeriesError, compute
+    from strategy_pipeline.indicators.named import book_series, macro_series
     from strategy_pipeline.indicators.registry import (
         UNITS,
         Indicator,
@@ -32,14 +33,16 @@ if TYPE_CHECKING:
     from strategy_pipeline.indicators.terms import bars_needed, first_bar_needed, term
 
 __all__ = [
-    "ARITHMETIC", "UNITS", "Arithmetic", "Bank", "Indicator", "IndicatorParameterError", "Number", "Output", "Param", "Series",
-    "UnknownSeriesError", "Value", "bars_needed", "catalog", "compute", "first_bar_needed", "indicator", "names", "spec", "term",
+    "ARITHMETIC", "UNITS", "Arithmetic", "Bank", "Indicator", "IndicatorParameterError", "Number", "Output", "Param",
+    "Series", "UnknownSeriesError", "Value", "bars_needed", "book_series", "catalog", "compute", "first_bar_needed",
+    "indicator", "macro_series", "names", "spec", "term",
 ]  # fmt: skip
 
 # Expressions cost nothing to import; the catalog brings TA-Lib and numba and waits until it is asked for.
 _HOME = {
     "registry": ("UNITS", "Indicator", "IndicatorParameterError", "Output", "Param", "catalog", "indicator", "names", "spec"),
     "bank": ("Bank", "UnknownSeriesError", "compute"),
+    "named": ("book_series", "macro_series"),
     "terms": ("bars_needed", "first_bar_needed", "term"),
 }
 _MODULE_OF = {name: module for module, exported in _HOME.items() for name in exported}

@@ -331,6 +331,8 @@ class Bank:
             return self._resolve(next(operands))
         if name == TIME_INPUT:
             return np.broadcast_to(self._seconds, self._shape)
+        if "." in name:
+            return self._series(name)
         return self._field(Series(name))
 
 
@@ -344,7 +346,8 @@ def compute(name: str, bars: Bars, **params: Any) -> Array | dict[str, Array]:
     bars : Bars
     **params
         Parameters by name (others take their defaults); `series` / `other`: a field's name, a value expression or an
-        array (n_symbols, n_bars); `output` to get one of several; `timeframe` to compute on a higher one.
+        array (n_symbols, n_bars); `output` to get one of several; `timeframe` to compute on a higher one; `named`: the
+        named series that the entry reads (`spec(name).named_inputs`), as `Bank` takes them.
 
     Returns
     -------
@@ -357,7 +360,7 @@ def compute(name: str, bars: Bars, **params: Any) -> Array | dict[str, Array]:
     entry = spec(name)
     output = params.pop("output", None)
     timeframe = params.pop("timeframe", None)
-    named: dict[str, Array] = {}
+    named: dict[str, Array] = dict(params.pop("named", None) or {})
     inputs: list[Value] = []
     bank = Bank(bars, workers=1)
     for role, default in zip(entry.expression_inputs, bank._default_inputs(entry), strict=True):

@@ -49,7 +49,8 @@ UNITS = {
 
 FIELDS = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume")
 OPTIONAL_FIELDS = ("quote_volume", "trades", "taker_buy_volume")
-# Inputs of a function that are no price field: value expressions (`series`, `other`) and the bar's open in seconds.
+# Inputs of a function that are no price field: value expressions (`series`, `other`), the bar's open in seconds, and
+# named series of the bank, which have a dot (`macro.vix`, `book.bid`).
 EXPRESSION_INPUTS = ("series", "other")
 TIME_INPUT = "time"
 
@@ -142,7 +143,8 @@ class Indicator:
 
     inputs
         In the order the function takes them: price fields, ``series`` / ``other`` (any value expression), ``time``
-        (bar open, seconds since 1970). In the language only the value expressions are written.
+        (bar open, seconds since 1970), named series of the bank (``macro.vix``). In the language only the value
+        expressions are written.
     lookback
         params -> index of the first bar with a value, counting from 0.
     warmup
@@ -180,6 +182,11 @@ class Indicator:
     def requires(self) -> tuple[str, ...]:
         """Optional bar fields it cannot do without."""
         return tuple(name for name in self.inputs if name in OPTIONAL_FIELDS)
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """Named series (with a dot) that the bank must hold."""
+        return tuple(name for name in self.inputs if "." in name)
 
     @property
     def expression_inputs(self) -> tuple[str, ...]:
@@ -254,7 +261,7 @@ def register(entry: Indicator) -> Indicator:
         raise IndicatorParameterError(f"Expected a lower-case identifier that is no price field, was {entry.name!r}; rename it.")
     known = (*FIELDS, *EXPRESSION_INPUTS, TIME_INPUT)
     for name in entry.inputs:
-        if name not in known:
+        if name not in known and "." not in name:
             raise IndicatorParameterError(f"Expected inputs of {entry.name!r} among {', '.join(known)}, was {name!r}; correct it.")
     for output in entry.outputs:
         if output.unit not in UNITS:
@@ -332,7 +339,7 @@ def catalog() -> pd.DataFrame:
 
     Columns: ``name, family, inputs`` (tuple), ``params`` (dict: name -> default, low, high, scale), ``outputs``
     (dict: name -> unit, low, high), ``lookback`` and ``warmup`` (bars, with default parameters), ``requires`` (tuple of
-    optional fields), ``source, cumulative, cost, scope, description``.
+    optional fields), ``series`` (tuple of named series it reads), ``source, cumulative, cost, scope, description``.
     """
     import pandas as pd
 
@@ -349,6 +356,7 @@ def catalog() -> pd.DataFrame:
                 "lookback": entry.lookback(defaults),
                 "warmup": entry.warmup(defaults),
                 "requires": entry.requires,
+                "series": entry.named_inputs,
                 "source": entry.source,
                 "cumulative": entry.cumulative,
                 "cost": entry.cost,

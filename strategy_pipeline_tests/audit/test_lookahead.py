@@ -9,10 +9,10 @@ import pytest
 from strategy_pipeline.audit import audit_lookahead, audit_warmup, catalog_functions, feature_functions
 from strategy_pipeline.config import Settings
 from strategy_pipeline.errors import NoDataError
-from strategy_pipeline.indicators import Output, indicator
+from strategy_pipeline.indicators import Output, indicator, macro_series, names, spec
 from strategy_pipeline.indicators.registry import unregister
 from strategy_pipeline.market import Bars, open_source
-from strategy_pipeline_tests.indicators.conftest import blanked, random_walk
+from strategy_pipeline_tests.indicators.conftest import blanked, random_walk, world
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,15 @@ def real(real_data) -> Bars:
     frame = frame[(frame["ts"] >= "2022-05-01") & (frame["ts"] < "2023-04-15")]
     frame = frame.assign(symbol=frame["symbol"].astype(str).str.replace("USDT", "/USDT"), timeframe="1h")
     return Bars.from_frame(frame, "1h")
+
+
+@pytest.fixture(scope="module")
+def levels(real_data) -> pd.DataFrame:
+    """Macro levels by day, known (so this test assumes) at the end of the day after."""
+    frame = pd.read_parquet(real_data / "macro.parquet")
+    frame = frame[(frame["date"] >= "2022-01-01") & (frame["date"] < "2023-05-01")]
+    ts = frame["date"].astype("datetime64[ns]").dt.tz_localize("UTC")
+    return frame.assign(ts=ts, available_at=ts + pd.Timedelta(days=2))
 
 
 # Deliberately leaky functions: each looks ahead in its own way.
@@ -82,17 +91,40 @@ def test_nothing_to_compare_is_no_pass(gappy):
 
 
 def test_the_whole_catalog_sees_no_future(gappy):
-    result = audit_lookahead(catalog_functions(gappy), gappy, n_times=5, seed=2)
-    late = {"hour_return", "week_hour_return"}  # longer than this history
-    failed = result[~result["passed"] & ~result["name"].isin(late)]
+    result = audit_lookahead(catalog_functions(gappy, series=world), gappy, n_times=5, seed=2)
+    late = result["name"].isin(["hour_return", "week_hour_return"]) | result["name"].str.startswith(
+        "correlation_"
+    )  # longer than this history
+    failed = result[~result["passed"] & ~late]
     assert failed.empty, failed.to_string()
-    assert len(result) > 230
+    assert len(result) > 260
 
 
-def test_the_whole_catalog_sees_no_future_on_real_bars(real):
+def test_the_whole_catalog_sees_no_future_on_real_bars(real, levels):
     recent = real.between("2023-02-01", None)
-    result = audit_lookahead(catalog_functions(recent), recent, n_times=4, seed=3)
+    functions = catalog_functions(recent, series=lambda bars: macro_series(levels, bars))
+    result = audit_lookahead(functions, recent, n_times=4, seed=3)
     assert result["passed"].all(), result[~result["passed"]].to_string()
+    assert {"correlation_sp500", "correlation_nasdaq", "correlation_dxy", "correlation_vix"} <= set(result["name"])
+
+
+def test_the_whole_catalog_sees_no_future_on_the_sample_market():
+    source = open_source(Settings(source="sample", seed=3))
+    bars = Bars.from_frame(source.bars("1h", source.symbols()[:2], "2022-01-01", "2022-04-01"), "1h")
+    macro = source.observations("macro", "2021-06-01", "2022-04-01")
+    result = audit_lookahead(catalog_functions(bars, series=lambda given: macro_series(macro, given)), bars, n_times=3, seed=11)
+    assert result["passed"].all(), result[~result["passed"]].to_string()
+
+
+def test_named_series_that_know_too_early_fail(gappy):
+    """A level published a day late but entered on its own day is caught with the entry that reads it."""
+
+    def early(bars: Bars) -> dict[str, np.ndarray]:
+        ahead = {name: np.roll(values, -1, axis=1) for name, values in world(bars).items()}
+        return ahead
+
+    result = audit_lookahead(catalog_functions(gappy, ["book_imbalance"], series=early), gappy, seed=1)
+    assert not result["passed"].any()
 
 
 @pytest.mark.parametrize("name", ["minimal", "standard", "full"])
@@ -115,9 +147,15 @@ def test_features_of_the_world_see_no_future():
     assert result.loc[result["note"] == "", "passed"].all()
 
 
-def test_declared_warm_ups_suffice(real):
-    result = audit_warmup(None, real, n_times=5, seed=6)
+def test_declared_warm_ups_suffice(real, levels):
+    result = audit_warmup(None, real, n_times=5, seed=6, series=lambda bars: macro_series(levels, bars))
     assert result["passed"].all(), result[~result["passed"]].to_string()
+
+
+def test_declared_warm_ups_of_entries_that_read_quotes_suffice(gappy):
+    quoted = [name for name in names() if any(each.startswith("book.") for each in spec(name).named_inputs)]
+    result = audit_warmup(quoted, gappy, n_times=5, seed=6, series=world)
+    assert len(result) == 6 and result["passed"].all(), result.to_string()
 
 
 def test_a_warm_up_that_is_too_short_fails(gappy):

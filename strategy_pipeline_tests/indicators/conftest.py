@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from strategy_pipeline.indicators import compute, spec
 from strategy_pipeline.market import Bars
 
 
@@ -36,6 +37,39 @@ def blanked(bars: Bars, row: int, where: np.ndarray | slice) -> Bars:
             array[row, where] = np.nan
             fields[name] = array
     return bars.with_fields(**fields)
+
+
+def world(bars: Bars) -> dict[str, np.ndarray]:
+    """Every named series the catalog reads: macro levels that step once a weekday, quotes around the close.
+
+    A value depends on its bar's time (and close) alone, so truncated bars get the same ones.
+    """
+    hours = bars.times.astype("datetime64[h]").astype(np.int64)
+    days = hours // 24
+    weekdays = (days + 3) // 7 * 5 + np.minimum((days + 3) % 7, 4)  # stands still over the weekend
+    draw = np.random.default_rng(77)
+    walk = np.cumsum(draw.standard_normal((4, 20_000)) * 0.01, axis=1)
+    shock = draw.random((4, 50_000))
+    shape = bars.close.shape
+    found = {f"macro.{name}": np.broadcast_to(100.0 * np.exp(walk[k, weekdays % 20_000]), shape)
+             for k, name in enumerate(("sp500", "nasdaq", "dxy", "vix"))}  # fmt: skip
+    jitter = shock[:, hours % 50_000]
+    found["book.bid"] = bars.close * (1 - 1e-4 * jitter[0])
+    found["book.ask"] = bars.close * (1 + 1e-4 * jitter[1])
+    for k, side in enumerate(("bid", "ask")):
+        found[f"book.{side}_qty"] = np.where(np.isfinite(bars.close), 1.0 + 9.0 * jitter[2 + k], np.nan)
+        found[f"book.{side}_depth"] = found[f"book.{side}_qty"] * (3.0 + jitter[k])
+    return found
+
+
+def run(name: str, bars: Bars, **given: object) -> dict[str, np.ndarray]:
+    """Every output of a catalog entry by name, the named series it reads being those of `world`."""
+    needed = spec(name).named_inputs
+    if needed:
+        made = world(bars)
+        given["named"] = {each: made[each] for each in needed}
+    result = compute(name, bars, **given)
+    return result if isinstance(result, dict) else {"value": result}
 
 
 @pytest.fixture(scope="session")

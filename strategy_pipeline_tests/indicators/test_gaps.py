@@ -5,21 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from strategy_pipeline.indicators import compute, names, spec
+from strategy_pipeline.indicators import names, spec
 from strategy_pipeline.market import Bars
 from strategy_pipeline_tests.indicators.conftest import blanked, random_walk
+from strategy_pipeline_tests.indicators.conftest import run as outputs
 
-PER_SYMBOL = [name for name in names() if spec(name).scope == "symbol" and "time" not in spec(name).inputs]
+PER_SYMBOL = [name for name in names() if spec(name).scope == "symbol" and not {"time", *spec(name).named_inputs} & set(spec(name).inputs)]
 # NaN can also follow the lookback where an entry is undefined: no swing yet, no reversion, no trade, no other side.
 SPARSE = {
     "swing_high", "swing_low", "zigzag", "half_life", "hour_return", "week_hour_return", "hour_volume_ratio", "ratio_zscore",
     "cointegration_residual", "cross_rank", "relative_strength", "pivot_points",
 }  # fmt: skip
-
-
-def outputs(name: str, bars: Bars) -> dict[str, np.ndarray]:
-    result = compute(name, bars)
-    return result if isinstance(result, dict) else {"value": result}
 
 
 @pytest.mark.parametrize("name", PER_SYMBOL)
@@ -68,8 +64,7 @@ def test_the_ends_of_every_parameter_compute_within_bounds(corner, whole):
         entry = spec(name)
         given = {p.name: p.low if corner == "low" or not np.isfinite(getattr(p, corner)) else getattr(p, corner) for p in entry.params}
         first = entry.lookback(entry.values(tuple(given.values())))
-        result = compute(name, whole, **given)
-        for key, values in (result if isinstance(result, dict) else {None: result}).items():
+        for key, values in outputs(name, whole, **given).items():
             output = entry.output(key)
             known = values[np.isfinite(values)]
             assert not np.isinf(values).any() and np.isnan(values[:, :first]).all(), (name, given)

@@ -10,7 +10,7 @@ from importlib import import_module
 
 MODULES = (
     "averages", "trend", "momentum", "volatility", "volume", "price", "cycles", "statistics", "candles", "order_flow", "cross_asset",
-    "fractals", "seasonality", "filters", "composites",
+    "fractals", "seasonality", "filters", "composites", "quotes", "macro", "profiles",
 )  # fmt: skip
 
 

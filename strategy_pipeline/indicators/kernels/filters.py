@@ -121,6 +121,28 @@ def since_day_open(day: Array, price: Array, volume: Array) -> Array:
 
 
 @njit(cache=True, nogil=True)
+def spread_since_day_open(day: Array, price: Array, volume: Array) -> Array:
+    """Volume-weighted deviation of the price since the day's first bar, updated about its own mean (D. West, 1979)."""
+    out = np.full(len(price), np.nan)
+    traded = 0.0
+    average = 0.0
+    squares = 0.0
+    for i in range(len(price)):
+        if i == 0 or day[i] != day[i - 1]:
+            traded = 0.0
+            average = 0.0
+            squares = 0.0
+        if volume[i] > 0.0:
+            traded += volume[i]
+            step = price[i] - average
+            average += step * volume[i] / traded
+            squares += volume[i] * step * (price[i] - average)
+        if traded > 0.0:
+            out[i] = np.sqrt(max(squares, 0.0) / traded)
+    return out
+
+
+@njit(cache=True, nogil=True)
 def previous_day(day: Array, high: Array, low: Array, close: Array) -> tuple[Array, Array, Array]:
     """High, low and close of the last day before each bar's own that has bars from its first one; NaN until there is one."""
     n = len(close)

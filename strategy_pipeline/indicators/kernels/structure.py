@@ -103,6 +103,37 @@ def fractal_dimension(high: Array, low: Array, length: int) -> Array:
 
 
 @njit(cache=True, nogil=True)
+def fill_profile(high: Array, low: Array, volume: Array, i: int, length: int, profile: Array) -> tuple[float, float, float]:
+    """Volume by price over the window that ends at i, into `profile`; the lowest price, a bin's width, the volume.
+
+    Each bar spreads its volume evenly over its range. The width is 0, and `profile` left alone, without range or volume.
+    """
+    bins = len(profile)
+    top = -np.inf
+    bottom = np.inf
+    total = 0.0
+    for j in range(i - length + 1, i + 1):
+        top = max(top, high[j])
+        bottom = min(bottom, low[j])
+        total += volume[j]
+    if not (top > bottom and total > 0.0):
+        return bottom, 0.0, total
+    width = (top - bottom) / bins
+    profile[:] = 0.0
+    for j in range(i - length + 1, i + 1):
+        first = min(bins - 1, int((low[j] - bottom) / width))
+        last = min(bins - 1, int((high[j] - bottom) / width))
+        span = high[j] - low[j]
+        if first == last or span <= 0.0:
+            profile[first] += volume[j]
+        else:
+            for k in range(first, last + 1):
+                inside = min(high[j], bottom + (k + 1) * width) - max(low[j], bottom + k * width)
+                profile[k] += volume[j] * max(inside, 0.0) / span
+    return bottom, width, total
+
+
+@njit(cache=True, nogil=True)
 def volume_profile(high: Array, low: Array, volume: Array, length: int, bins: int, share: float) -> tuple[Array, Array, Array]:
     """Point of control and the value area's high and low over a window; each bar spreads its volume evenly over its range.
 
@@ -114,27 +145,9 @@ def volume_profile(high: Array, low: Array, volume: Array, length: int, bins: in
     lower = np.full(n, np.nan)
     profile = np.zeros(bins)
     for i in range(length - 1, n):
-        top = -np.inf
-        bottom = np.inf
-        total = 0.0
-        for j in range(i - length + 1, i + 1):
-            top = max(top, high[j])
-            bottom = min(bottom, low[j])
-            total += volume[j]
-        if not (top > bottom and total > 0.0):
+        bottom, width, total = fill_profile(high, low, volume, i, length, profile)
+        if not width > 0.0:
             continue
-        width = (top - bottom) / bins
-        profile[:] = 0.0
-        for j in range(i - length + 1, i + 1):
-            first = min(bins - 1, int((low[j] - bottom) / width))
-            last = min(bins - 1, int((high[j] - bottom) / width))
-            span = high[j] - low[j]
-            if first == last or span <= 0.0:
-                profile[first] += volume[j]
-            else:
-                for k in range(first, last + 1):
-                    inside = min(high[j], bottom + (k + 1) * width) - max(low[j], bottom + k * width)
-                    profile[k] += volume[j] * max(inside, 0.0) / span
         best = 0
         for k in range(1, bins):
             if profile[k] > profile[best]:
