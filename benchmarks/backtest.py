@@ -4,7 +4,8 @@ Run ``python benchmarks/backtest.py`` (needs the extra ``peers``); ``--help`` li
 
 Workloads: two-average crossovers from 150 windows on one symbol, 43,800 hourly bars, fill at the close, fee 0.1 %. W1: all
 in, no stops. W2: with ``stop 3%, take 6%, trail 2%`` and slippage 0.05 %; W2b: without the trail. Both engines start from
-OHLC arrays and end at total return, Sharpe ratio, maximum drawdown and trade count (ours computes all its metrics). vectorbt
+OHLC arrays and end at total return, Sharpe ratio, maximum drawdown and trade count (with ``--all-metrics`` ours computes
+all its metrics and the daily returns). vectorbt
 runs in its best set-up, chunks of 20 columns, on fewer strategies, and is extrapolated linearly, as the output says. Both
 must agree on what is compared, or the run fails.
 """
@@ -32,6 +33,7 @@ from strategy_pipeline.strategies import Strategy, parse
 
 WINDOWS = sorted({round(float(window)) for window in np.geomspace(5, 2000, 220)})[:150]
 STOPS = {"W1": "", "W2": "stop 3%, take 6%, trail 2%\n", "W2b": "stop 3%, take 6%\n"}
+COMPARED = ("total_return", "sharpe", "max_drawdown", "trades")
 COSTS = {"W1": Costs(10, 0), "W2": Costs(10, 5, market_targets=True), "W2b": Costs(10, 5, market_targets=True)}
 
 
@@ -97,19 +99,22 @@ def vectorbt_run(bars: Bars, pairs: list[tuple[int, int]], workload: str) -> pd.
     return pd.concat(parts, ignore_index=True)
 
 
-def kernel_seconds(bars: Bars, population: list[Strategy], workload: str, workers: int) -> float:
+def kernel_seconds(bars: Bars, population: list[Strategy], workload: str, workers: int, all_metrics: bool) -> float:
     """Simulation and statistics alone: rows, rules and tables are there."""
     arena = make_arena(bars, None, None)
     plan = make_plan(population, bars.symbols, bars.timeframe)
     source = inside._Source(Bank(bars), plan)
     tables = source.tables(plan.entries)
     n = len(plan.entries)
-    sums, daily = np.zeros((n, 1, inside.N_SUMS)), np.zeros((n, len(arena.days)))
+    sums, daily = np.zeros((n, 1, inside.N_SUMS)), np.zeros((n, len(arena.days) if all_metrics else 0))
+    ranges = (
+        inside.no_tables(1) if all_metrics else inside.range_tables(arena.marks, arena.benchmark, arena.spans[:, inside.tile.SPAN_START :])
+    )
     applies = inside.frozen(np.ones((n, 1), dtype=np.uint8))
     cuts = [(first, min(first + 64, n)) for first in range(0, n, 64)]
     return clock(
         lambda: map_shards(
-            lambda cut: inside._run(arena, tables, COSTS[workload], "close", applies, sums, daily, cut), cuts, workers=workers
+            lambda cut: inside._run(arena, ranges, tables, COSTS[workload], "close", applies, sums, daily, cut), cuts, workers=workers
         )
     )
 
@@ -129,7 +134,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="threads of ours; 0: one per core")
     parser.add_argument("--workloads", nargs="+", choices=sorted(STOPS), default=["W1", "W2", "W2b"])
     parser.add_argument("--without-peer", action="store_true", help="time ours only")
+    parser.add_argument(
+        "--all-metrics", action="store_true", help="ours computes every metric and the daily returns, not the four compared"
+    )
     args = parser.parse_args()
+    chosen_metrics = None if args.all_metrics else COMPARED
     bars = random_bars(args.bars, 0)
     pairs = list(itertools.combinations(WINDOWS, 2))[: args.strategies]
     spread = pairs[:: max(1, len(pairs) // args.peer_strategies)][: args.peer_strategies]
@@ -139,14 +148,14 @@ def main() -> None:
         population = [crossover(*pair, workload) for pair in pairs]
         parsing = time.perf_counter() - begin
         costs = COSTS[workload]
-        backtest(population[:4], bars, costs=costs, fill="close", workers=args.workers)  # compile
+        backtest(population[:4], bars, costs=costs, fill="close", metrics=chosen_metrics, workers=args.workers)  # compile
         if not args.without_peer:
             vectorbt_run(bars, spread[:20], workload)
         ours, theirs, processor, peer_processor = [], [], [], []
         frame = peer = pd.DataFrame()
         for _ in range(args.repeats):
             cpu, begin = time.process_time(), time.perf_counter()
-            frame = backtest(population, bars, costs=costs, fill="close", workers=args.workers).metrics
+            frame = backtest(population, bars, costs=costs, fill="close", metrics=chosen_metrics, workers=args.workers).metrics
             ours.append(time.perf_counter() - begin)
             processor.append(time.process_time() - cpu)
             if not args.without_peer:
@@ -167,7 +176,7 @@ def main() -> None:
                 f"{statistics.median(theirs) / mine:.0f}x (CPU {statistics.median(peer_processor) / statistics.median(processor):.0f}x)"
             )
         print(line)
-        seconds = statistics.median(kernel_seconds(bars, population, workload, args.workers) for _ in range(args.repeats))
+        seconds = statistics.median(kernel_seconds(bars, population, workload, args.workers, args.all_metrics) for _ in range(args.repeats))
         print(
             f"    simulation and statistics alone: {seconds:.2f} s, {seconds / cells * 1e9:.2f} ns per strategy-bar, "
             f"{seconds / trades * 1e9:.0f} ns per trade ({trades:,} trades)"

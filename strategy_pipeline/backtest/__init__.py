@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strategy_pipeline.backtest.costs import Costs
     from strategy_pipeline.backtest.engine import backtest
-    from strategy_pipeline.backtest.metrics import METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
+    from strategy_pipeline.backtest.metrics import HEADLINE_METRICS, METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
     from strategy_pipeline.backtest.positions import next_positions
     from strategy_pipeline.backtest.reference_run import ReferenceRun, reference_backtest
     from strategy_pipeline.backtest.result import BacktestResult
@@ -28,6 +28,7 @@ _HOME = {
     "reference_backtest": "reference_run",
     "ReferenceRun": "reference_run",
     "METRICS": "metrics",
+    "HEADLINE_METRICS": "metrics",
     "RETURN_METRICS": "metrics",
     "TRADE_METRICS": "metrics",
     "metrics_from_returns": "metrics",
@@ -37,6 +38,7 @@ _HOME = {
 }
 
 __all__ = [
+    "HEADLINE_METRICS",
     "METRICS",
     "RETURN_METRICS",
     "TRADE_METRICS",

@@ -19,7 +19,9 @@ import numpy as np
 from strategy_pipeline.backtest import bits, tile
 from strategy_pipeline.backtest.arena import Arena, frozen, make_arena
 from strategy_pipeline.backtest.costs import Costs
+from strategy_pipeline.backtest.metrics import HEADLINE_METRICS, METRICS
 from strategy_pipeline.backtest.plan import RULES, Entry, Literal, Plan, is_number, make_plan
+from strategy_pipeline.backtest.ranges import no_tables, range_tables
 from strategy_pipeline.backtest.result import BacktestResult
 from strategy_pipeline.backtest.streaming import N_SUMS
 from strategy_pipeline.compute import map_shards, worker_count
@@ -43,6 +45,7 @@ def backtest(
     series: Mapping[str, np.ndarray] | None = None,
     start: Any = None,
     end: Any = None,
+    metrics: Sequence[str] | None = None,
     workers: int = 0,
 ) -> BacktestResult:
     """Run a population of strategies on bars; semantics as in `reference`.
@@ -55,6 +58,10 @@ def backtest(
     fill : ``next_open`` (decide at the close of t, fill at the open of t + 1) or ``close`` (fill at that close)
     series : named series, e.g. ``{"forecast.return_24h": array of shape (n_symbols, n_bars)}``
     start, end : half-open range of bar opens in which to trade; indicators warm up on the bars before
+    metrics : the columns of ``.metrics`` wanted; None is every name of `METRICS`. Where all are among
+        `HEADLINE_METRICS`, only their sums are computed, for all-in positions in a few look-ups a trade, and the rest
+        (``.daily_returns``, ``.pooled``, ``.summary``) by a second run when first asked for. The numbers are the same to
+        rounding.
     workers : threads; 0 is one per core. Results do not depend on it.
 
     Raises
@@ -62,7 +69,7 @@ def backtest(
     StrategyError
         The population is empty. What is wrong with a single strategy is in ``.failures`` instead.
     SettingsError, NoDataError, InvalidBarsError
-        An unknown fill; an empty range; half-missing or non-positive prices.
+        An unknown fill or metric; an empty range; half-missing or non-positive prices.
     """
     if isinstance(strategies, Strategy):
         strategies = [strategies]
@@ -70,13 +77,18 @@ def backtest(
         raise StrategyError("Expected at least one strategy, was none; nothing to backtest; generate or parse some first")
     if fill not in FILLS:
         raise SettingsError(f"Expected fill of {', '.join(FILLS)}, was {fill!r}; choose one")
+    unknown = [name for name in metrics or () if name not in METRICS]
+    if unknown:
+        raise SettingsError(f"Expected metrics among {', '.join(METRICS)}, was {unknown[0]!r}; correct it")
+    full = not metrics or not set(metrics) <= set(HEADLINE_METRICS)
     costs = costs or Costs()
     arena = make_arena(bars, start, end)
+    ranges = no_tables(len(bars.symbols)) if full else range_tables(arena.marks, arena.benchmark, arena.spans[:, tile.SPAN_START :])
     plan = make_plan(strategies, bars.symbols, bars.timeframe)
     source = _Source(Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES), plan)
     entries = [entry for entry in plan.entries if not source.blames(entry)]
     sums = np.full((len(entries), len(bars.symbols), N_SUMS), np.nan)
-    daily = np.zeros((len(entries), len(arena.days)))
+    daily = np.zeros((len(entries), len(arena.days) if full else 0))
     applies = np.zeros((len(entries), len(bars.symbols)), dtype=np.uint8)
     for row, entry in enumerate(entries):
         applies[row, list(entry.symbols)] = 1
@@ -88,9 +100,9 @@ def backtest(
         size = max(1, min(64, -(-len(block) // (4 * threads))))
         cuts = [(first, min(first + size, len(block))) for first in range(0, len(block), size)]
         mask = frozen(applies[at : at + len(block)])
-        map_shards(partial(_run, arena, tables, costs, fill, mask, out, days), cuts, workers=workers)
+        map_shards(partial(_run, arena, ranges, tables, costs, fill, mask, out, days), cuts, workers=workers)
         at += len(block)
-    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series, (start, end))
+    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series, (start, end), tuple(metrics or METRICS))
 
 
 def capture(strategy: Strategy, arena: Arena, costs: Costs, fill: str, series: Any) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -122,13 +134,15 @@ class Tables:
 
 
 def _run(
-    arena: Arena, t: Tables, costs: Costs, fill: str, applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int]
-) -> None:
+    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, costs: Costs, fill: str, applies: np.ndarray,
+    sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
+) -> None:  # fmt: skip
     bars = arena.bars
+    full = ranges[0].shape[1] == 0
     tile.run_tile(
         t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
         arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present,
-        arena.spans, arena.day_last, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
+        arena.spans, arena.day_last, *ranges, full, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
     )  # fmt: skip
 
 

@@ -59,6 +59,10 @@ METRICS = (
     "avg_win", "avg_loss", "open_trades", "delisted", "ruined",
 )  # fmt: skip
 
+HEADLINE_METRICS = (
+    "total_return", "annual_return", "volatility", "sharpe", "calmar", "max_drawdown", "trades", "open_trades",
+)  # fmt: skip
+
 ZERO_VARIANCE = 1e-14  # of the mean square: what rounding leaves of no variance at all
 UNDER_WATER = 1e-12  # relative distance below the peak from which equity is in drawdown: rounding is none
 _CHUNK = 256

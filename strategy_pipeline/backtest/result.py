@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest.plan import Entry
     from strategy_pipeline.strategies import Strategy
 
+COUNTS = ("trades", "open_trades", "delisted", "ruined")
 KEPT = 64  # strategies whose trades stay in memory once asked for
 
 TRADE_COLUMNS = {
@@ -47,13 +48,15 @@ class BacktestResult:
     daily_returns : float64 (n_strategies, n_days), the equal mean over the strategy's symbols listed that day; 0 on
         days when none of them is
     failures : dict of id -> why that strategy could not run
-    metrics : DataFrame indexed by (strategy_id, symbol), one column per name of `METRICS`, from bar returns
+    metrics : DataFrame indexed by (strategy_id, symbol), one column per name asked for (all of
+        `METRICS` unless `backtest` was told), from bar returns
     pooled : DataFrame indexed by strategy_id; return metrics of the pooled daily returns, trade metrics over all trades
     """
 
     def __init__(
         self, entries: Sequence[Entry], failures: Mapping[str, str], arena: Arena, sums: np.ndarray, daily: np.ndarray,
         applies: np.ndarray, costs: Costs, fill: str, series: Mapping[str, np.ndarray] | None, window: tuple[Any, Any],
+        names: tuple[str, ...] = METRICS,
     ) -> None:  # fmt: skip
         self.strategies: dict[str, Strategy] = {entry.id: entry.strategy for entry in entries}
         self.strategy_ids = tuple(self.strategies)
@@ -64,15 +67,28 @@ class BacktestResult:
         self._arena, self._sums, self._applies, self._series = arena, sums, applies, series
         self._kept: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         self._row = {id: row for row, id in enumerate(self.strategy_ids)}
-        counts = applies.astype(np.float64) @ arena.listed.astype(np.float64)
-        self.daily_returns = np.divide(daily, counts, out=daily, where=counts > 0)
-        self.daily_returns.flags.writeable = False
+        self._names, self._daily = names, daily
+        self._complete = daily.shape[1] > 0
 
     def __repr__(self) -> str:
         return (
             f"BacktestResult({len(self.strategy_ids)} strategies, {len(self.symbols)} symbols, {len(self.days)} days, "
             f"{len(self.failures)} failures)"
         )
+
+    @cached_property
+    def daily_returns(self) -> np.ndarray:
+        self._complete_sums()
+        counts = self._applies.astype(np.float64) @ self._arena.listed.astype(np.float64)
+        returns = np.divide(self._daily, counts, out=self._daily, where=counts > 0)
+        returns.flags.writeable = False
+        return returns
+
+    def _complete_sums(self) -> None:
+        """Run once more for what a run for headline metrics left out."""
+        if not self._complete:
+            whole = self.rerun(list(self.strategies.values()))
+            self._sums, self._daily, self._complete = whole._sums, whole._daily, True
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -85,19 +101,21 @@ class BacktestResult:
         arena, year = self._arena, bars_per_year(self._arena.bars.timeframe)
         out = finish(_statistics(sums, arena.benchmark_mean[columns], arena.benchmark_variance[columns]), year)
         out |= trade_metrics({name: sums[column] for name, column in TRADE_COLUMNS.items()}, year)
-        frame = pd.DataFrame({name: out[name] for name in METRICS}, index=index)
-        for name in ("trades", "open_trades", "delisted", "ruined"):
-            frame[name] = frame[name].fillna(0).astype(np.int64)
+        frame = pd.DataFrame({name: out[name] for name in METRICS if name in self._names}, index=index)
+        for name in COUNTS:
+            if name in frame:
+                frame[name] = frame[name].fillna(0).astype(np.int64)
         return frame
 
     @cached_property
     def pooled(self) -> pd.DataFrame:
         out = dict(metrics_from_returns(self.daily_returns, 365.0, self._benchmark(slice(None))))
+        self._complete_sums()
         held = np.where(self._applies[:, :, None] > 0, self._sums, np.nan)
         totals = np.nansum(held, axis=1).T
         out |= trade_metrics({name: totals[column] for name, column in TRADE_COLUMNS.items()}, bars_per_year(self._arena.bars.timeframe))
         frame = pd.DataFrame({name: out[name] for name in METRICS}, index=pd.Index(self.strategy_ids, name="strategy_id", dtype=object))
-        for name in ("trades", "open_trades", "delisted", "ruined"):
+        for name in COUNTS:
             frame[name] = frame[name].astype(np.int64)
         return frame
 

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from strategy_pipeline.backtest.bits import evaluate_rule
+from strategy_pipeline.backtest.ranges import headline
 from strategy_pipeline.backtest.streaming import accumulate
 from strategy_pipeline.backtest.walk import (
     ENTER_LONG,
@@ -50,6 +51,7 @@ def run_tile(
     aux: np.ndarray, open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray,
     marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
     next_bar: np.ndarray, present: np.ndarray, spans: np.ndarray, day_last: np.ndarray,
+    heads: np.ndarray, tails: np.ndarray, joined: np.ndarray, full: bool,
     fee: float, slippage: float, at_close: bool, market_targets: bool,
     start: int, stop: int, sums: np.ndarray, daily: np.ndarray,
 ) -> None:  # fmt: skip
@@ -57,6 +59,7 @@ def run_tile(
 
     rows : uint64 (n_literals, n_symbols, n_words); steps, offsets : programs, int32 and int64 (n_rules + 1,)
     ints, floats : see `walk`; applies : uint8 (n, n_symbols), which symbols a strategy trades
+    heads, tails, joined : see `ranges`; read unless `full`, which is all statistics and the daily returns
     """
     n_symbols, n_bars = close.shape
     stack = np.empty((depth + 1, present.shape[1]), dtype=np.uint64)
@@ -65,6 +68,7 @@ def run_tile(
     trade_floats = np.empty((n_bars + 1, N_TRADE_FLOATS))
     returns = np.empty(n_bars)
     path = np.empty(n_bars)
+    scrap = np.zeros(day_last.shape[0])
     for i in range(start, stop):
         for s in range(n_symbols):
             span = spans[s]
@@ -75,9 +79,14 @@ def run_tile(
                 words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[i], floats[i],
                 span[FIRST], span[STOP], span[LAST], fee, slippage, at_close, market_targets, trade_ints, trade_floats,
             )  # fmt: skip
+            if not full and headline(
+                trade_ints, trade_floats, count, marks[s], benchmark[s], heads[s], tails[s], joined[s], span[SPAN_START], span[SPAN_STOP],
+                sums[i, s],
+            ):  # fmt: skip
+                continue
             accumulate(
                 trade_ints, trade_floats, count, marks[s], log_marks[s], benchmark[s], benchmark_square[s], traded_value[s], day_last,
-                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, sums[i, s], daily[i],
+                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, sums[i, s], daily[i] if full else scrap,
             )  # fmt: skip
 
 

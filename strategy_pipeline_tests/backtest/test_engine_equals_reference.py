@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategy_pipeline.backtest import METRICS, backtest, reference_backtest
+from strategy_pipeline.backtest import HEADLINE_METRICS, METRICS, backtest, reference_backtest
+from strategy_pipeline.strategies import parse
 from strategy_pipeline_tests.backtest.worlds import make_bars, make_costs, make_series, make_strategy
 
 EXACT = ("side", "entry_price", "exit_price", "size", "equity_before", "equity_after", "reason", "ruined")
@@ -58,6 +61,34 @@ def test_trades_and_metrics_equal_the_reference_on_random_worlds(seed: int) -> N
     assert not result.failures
     for strategy in population:
         assert_equal_to_reference(result, strategy, bars, **options)
+    headline = backtest(population, bars, workers=1, metrics=HEADLINE_METRICS, **options)
+    for name in HEADLINE_METRICS:
+        np.testing.assert_allclose(headline.metrics[name], result.metrics[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_range_tables_give_the_statistics_of_a_walk_over_every_bar(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bars = make_bars(rng, n_symbols=2, n_bars=int(rng.integers(600, 3000)), volatility=float(rng.choice([0.002, 0.03])))
+    spike = int(rng.integers(bars.n_bars))
+    factor = np.where(np.arange(bars.n_bars) >= spike, float(rng.choice([1.0, 500.0])), 1.0)
+    prices = {name: getattr(bars, name) * factor for name in ("open", "high", "low", "close")}
+    bars = replace(bars, **prices)
+    series = {"x.enter": rng.random(bars.close.shape) < 0.01, "x.leave": rng.random(bars.close.shape) < float(rng.choice([0.1, 0.003]))}
+    series = {name: values.astype(float) for name, values in series.items()}
+    population = [
+        parse(f"trend on * 1h\nenter {side} when x.enter > 0.5\nexit when x.leave > 0.5\n{levels}size {size}")
+        for side in ("long", "short")
+        for levels in ("", "stop 5%, take 9%\n")
+        for size in ("all_in", "fraction 40%")
+    ]
+    options = {"costs": make_costs(rng), "fill": str(rng.choice(["next_open", "close"])), "series": series, "workers": 1}
+    whole, headline = (backtest(population, bars, metrics=metrics, **options) for metrics in (None, HEADLINE_METRICS))
+    for name in HEADLINE_METRICS:
+        np.testing.assert_allclose(headline.metrics[name], whole.metrics[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    np.testing.assert_array_equal(headline.daily_returns, whole.daily_returns)
+    pd.testing.assert_frame_equal(headline.pooled, whole.pooled)
 
 
 @pytest.mark.nightly
