@@ -209,10 +209,11 @@ def optimize(settings: Settings, ids: str | None, as_json: bool) -> None:
 @market_options
 def rank(settings: Settings, what: str, most: int, day: dt.datetime | None, as_json: bool) -> None:
     """Print the strategy leaderboard or the asset ranking of a day, running what is missing."""
-    from strategy_pipeline.show import table_of
+    from strategy_pipeline.show import for_people, table_of
 
     stage = "strategy_ranking" if what == "strategies" else "asset_ranking"
-    _print_frame(table_of(*_made(settings, day, stage, as_json), stage).head(most), stage.replace("_", " "), as_json)
+    frame = table_of(*_made(settings, day, stage, as_json), stage).head(most)
+    _print_frame(frame if as_json else for_people(frame, stage), stage.replace("_", " "), as_json)
 
 
 @cli.command(epilog="Example: strategy-pipeline forecast --symbols BTC/USDT,ETH/USDT")
@@ -395,7 +396,7 @@ def ui(settings: Settings, host: str, port: int) -> None:
     serve_ui(settings, host, port)
 
 
-@cli.command()
+@cli.command(epilog="Example: strategy-pipeline doctor --source files --data DIR")
 @json_option
 @market_options
 def doctor(settings: Settings, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def app(orchestrator: Orchestrator) -> Starlette:
 
     async def report(request: Request) -> Response:
         days = request.query_params.get("days", "30")
-        if not days.isdigit() or not 1 <= int(days) <= 3650:
+        if not (days.isascii() and days.isdigit()) or not 1 <= int(days) <= 3650:
             return JSONResponse({"error": f"Expected days from 1 to 3650, was {days!r}"}, status_code=422)
         made = await orchestrator.get_performance_report(days=int(days))
         return _json({"day": made.day.isoformat(), "html": made.html, "summary": made.summary,

@@ -32,10 +32,10 @@ def print_day(workspace: Workspace, day: dt.date, progress: console.Progress) ->
     """Leaderboard, verdict, asset ranking, signals, what each stage took, and where to look next."""
     console.out.print()
     leaderboard = table_of(workspace, day, "strategy_ranking")
-    console.table(leaderboard[_LEADERBOARD].head(10), f"strategy leaderboard of {len(leaderboard):,}", most=10)
+    console.table(for_people(leaderboard, "strategy_ranking").head(10), f"strategy leaderboard of {len(leaderboard):,}", most=10)
     console.lines(["", workspace.require("evidence", day).summary, ""])
     assets = table_of(workspace, day, "asset_ranking")
-    console.table(assets[[name for name in _ASSETS if name in assets]], "asset ranking")
+    console.table(for_people(assets, "asset_ranking"), "asset ranking")
     console.out.print()
     found = signals_of(workspace, day)
     console.table(signal_table(found), f"signals after {day}")
@@ -88,6 +88,12 @@ def table_of(workspace: Workspace, day: dt.date, stage: str) -> pd.DataFrame:
     if stage == "asset_ranking":
         return workspace.lake.read(f"asset_ranking/date={day}.parquet")
     return predictions.latest(workspace, stage, day)
+
+
+def for_people(frame: pd.DataFrame, stage: str) -> pd.DataFrame:
+    """The columns of a ranking that fit a line; machines get them all."""
+    wanted = _LEADERBOARD if stage == "strategy_ranking" else _ASSETS
+    return frame[[name for name in wanted if name in frame]]
 
 
 def signal_table(found: Sequence[Signal], *, full: bool = False) -> pd.DataFrame:
