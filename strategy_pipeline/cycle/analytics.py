@@ -77,7 +77,7 @@ def performance_report(workspace: Workspace, day: dt.date) -> StageReport:
 
     html = analytics.performance_report(_inputs(workspace, day))
     artifact = workspace.lake.write_bytes(f"reports/{day}.html", html.encode("utf-8"))
-    return StageReport(f"{workspace.lake.url}/{artifact.path}", {"bytes": len(html)}, artifacts=(artifact,))
+    return StageReport(artifact.path, {"bytes": len(html)}, artifacts=(artifact,))
 
 
 def _inputs(workspace: Workspace, day: dt.date) -> ReportInputs:
