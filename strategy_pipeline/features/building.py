@@ -22,6 +22,7 @@ from strategy_pipeline.indicators.registry import FIELDS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from strategy_pipeline.features.sentiment import TextScorer
     from strategy_pipeline.market import Bars
 
 
@@ -32,6 +33,7 @@ def build(
     observations: Mapping[str, pd.DataFrame] | None = None,
     start: Any = None,
     workers: int = 1,
+    scorer: TextScorer | None = None,
 ) -> FeatureMatrix:
     """The feature matrix of a set on `bars`.
 
@@ -48,6 +50,8 @@ def build(
         the look-back they need is computed.
     workers : int
         Threads; 0 is one per core. Results do not depend on it.
+    scorer : TextScorer, optional
+        Scores news and posts that came without a score (`text_scorer` makes one); None is the embedded lexicon.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def build(
     # Filled feature by feature, so that writes are contiguous; one transposition at the end.
     planes = np.full((len(features), bars.n_symbols, rows), np.nan, dtype=np.float32)
     _price_columns(bars, features, usable, first, planes, workers)
-    world = World(observations, bars.symbols, bars.available_at[first:])
+    world = World(observations, bars.symbols, bars.available_at[first:], scorer)
     for column, feature in enumerate(features):
         if feature.read is not None:
             values = feature.read(world)

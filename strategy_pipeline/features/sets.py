@@ -71,25 +71,27 @@ def _minimal(timeframe: str) -> tuple[Feature, ...]:
 
 
 def _standard(timeframe: str) -> tuple[Feature, ...]:
-    from strategy_pipeline.features import blocks, world
+    from strategy_pipeline.features import blocks, readings
 
-    return (*blocks.standard(timeframe), *world.STANDARD)
+    return (*blocks.standard(timeframe), *readings.STANDARD)
 
 
 def _full(timeframe: str) -> tuple[Feature, ...]:
-    from strategy_pipeline.features import blocks, world
+    from strategy_pipeline.features import blocks, readings
 
-    return (*blocks.standard(timeframe), *blocks.further(timeframe), *world.STANDARD, *world.FURTHER)
+    return (*blocks.standard(timeframe), *blocks.further(timeframe), *readings.STANDARD, *readings.FURTHER)
 
 
+# Standard 2 and full 2 score texts that bring no score with the lexicon of finance and crypto, and find their assets by name;
+# full 2 adds the regime block, order book, dispersion and surprise of texts, more fundamentals, volume nodes and calendar.
 FEATURE_SETS: dict[str, FeatureSet] = {
     one.name: one
     for one in (
         FeatureSet("minimal", "1", "prices and volume only: sixteen columns", _minimal),
         FeatureSet(
-            "standard", "1", "returns, trend, momentum, volatility, volume, flow, universe, two higher timeframes, world", _standard
+            "standard", "2", "returns, trend, momentum, volatility, volume, flow, universe, two higher timeframes, world", _standard
         ),
-        FeatureSet("full", "1", "standard and the slower statistics, structure, liquidity and release data", _full),
+        FeatureSet("full", "2", "standard and the slower statistics, structure, regimes, liquidity, quotes and release data", _full),
     )
 }
 

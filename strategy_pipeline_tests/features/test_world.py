@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from strategy_pipeline.features import score_text
-from strategy_pipeline.features.sentiment import DAY, buzz, decayed_score, scored
-from strategy_pipeline.features.world import World, as_of, change, level
+from strategy_pipeline.features.readings import change, level
+from strategy_pipeline.features.sentiment import scored
+from strategy_pipeline.features.streams import DAY, buzz, decayed_score
+from strategy_pipeline.features.world import World, as_of
 
 HOUR = np.timedelta64(3600 * 10**9, "ns")
 T0 = np.datetime64("2024-03-01T00:00", "ns")
