@@ -47,8 +47,8 @@ def test_a_bad_row_goes_to_quarantine_with_rule_and_reason_and_leaves_a_gap(tmp_
 
 
 def test_one_bad_row_stops_nothing_but_many_stop_everything_downstream(tmp_path: Path, klines: pd.DataFrame) -> None:
-    few = files_workspace(tmp_path / "few", spoiled(klines, 1)) if (tmp_path / "few").mkdir() is None else None
-    assert few is not None
+    (tmp_path / "few").mkdir()
+    few = files_workspace(tmp_path / "few", spoiled(klines, 1))
     run_stage(few, "bars", DAY)
     assert run_check(few, "few_rows_set_apart", DAY).passed
     run_stage(few, "risk_limits", DAY)
@@ -59,7 +59,7 @@ def test_one_bad_row_stops_nothing_but_many_stop_everything_downstream(tmp_path:
     assert not run_check(many, "few_rows_set_apart", DAY).passed
     record = many.record("bars", DAY)
     assert record is not None and record.facts["passed"] is False
-    with pytest.raises(MissingInputError, match=r"bars of 2024-05-20 to pass its quality check, .*few_rows_set_apart.*run 2024-05-20 again"):
+    with pytest.raises(MissingInputError, match=r"bars of 2024-05-20 to pass .*few_rows_set_apart.*run 2024-05-20 again"):
         run_stage(many, "risk_limits", DAY)
     with pytest.raises(MissingInputError, match="quality check"):
         run_missing(many, "risk_limits", DAY)
@@ -145,7 +145,14 @@ def test_rows_that_become_known_later_are_picked_up_then_and_not_known_before(tm
     assert run_stage(workspace, "news", DAY).facts["news"] == 0
     hour = pd.Timedelta(hours=1)
     late = {"ts": START + 20 * hour, "available_at": END + 3 * hour, "asset": "BTC", "source": "x", "title": "t", "text": "", "score": 0.5}
-    quarter = {"ts": START - pd.Timedelta(days=110), "available_at": END + 5 * hour, "series": "GDP", "value": 2.0, "source": "x", "revised": False}
+    quarter = {
+        "ts": START - pd.Timedelta(days=110),
+        "available_at": END + 5 * hour,
+        "series": "GDP",
+        "value": 2.0,
+        "source": "x",
+        "revised": False,
+    }
     source.published = {"news": as_table("news", pd.DataFrame([late])), "macro": as_table("macro", pd.DataFrame([quarter]))}
     following = DAY + dt.timedelta(days=1)
     assert run_stage(workspace, "news", following).facts["news"] == 1

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from strategy_pipeline.cycle import STAGES, Workspace, fits, predictions, records, run_stage, strategies
+from strategy_pipeline.cycle import STAGES, Workspace, embedding, fits, predictions, records, run_missing, run_stage, strategies
 from strategy_pipeline.errors import MissingInputError
 from strategy_pipeline.store import CONTAINERS, EVERY_PARTITION
 from strategy_pipeline_tests.cycle.conftest import FIRST, SECOND
-
-GENERATED_ONLY = ("strategies/population",)
 
 
 def test_the_first_day_starts_from_an_empty_book_and_the_second_from_the_first(two_days: Workspace) -> None:
@@ -25,8 +23,7 @@ def test_the_first_day_starts_from_an_empty_book_and_the_second_from_the_first(t
     before, after = strategies.book_of(two_days, FIRST), strategies.book_of(two_days, SECOND)
     assert (before.day, after.day) == (FIRST, SECOND)
     assert set(before.ids()) <= set(after.ids())
-    followed = set(strategies.population_of(two_days, SECOND)) if hasattr(strategies, "population_of") else set()
-    followed |= set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"])
+    followed = set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"])
     assert set(before.followed) <= followed
 
 
@@ -42,7 +39,9 @@ def test_a_missing_day_in_the_book_is_an_error_with_the_remedy(two_days: Workspa
     for stage in STAGES["strategy_book"].inputs:
         records.write(two_days.lake, records.Record(stage, later.isoformat(), two_days.settings.fingerprint))
     try:
-        with pytest.raises(MissingInputError, match=r"strategy_book of 2025-07-01, was missing .*backfill --from 2025-07-01 --to 2025-07-02"):
+        with pytest.raises(
+            MissingInputError, match=r"strategy_book of 2025-07-01, was missing .*backfill --from 2025-07-01 --to 2025-07-02"
+        ):
             run_stage(two_days, "strategy_book", later)
     finally:
         for stage in STAGES["strategy_book"].inputs:
@@ -84,11 +83,7 @@ def test_a_backfilled_earlier_day_uses_no_later_model(two_days: Workspace) -> No
         assert fits.registered(two_days, stage, earlier) == []
     assert fits.due(two_days, earlier)
     with pytest.raises(MissingInputError, match=rf"regime_model with a cutoff not after {earlier}, was none"):
-        run_stage_alone(two_days, earlier)
-
-
-def run_stage_alone(workspace: Workspace, day: dt.date) -> None:
-    predictions.regimes(workspace, day)
+        predictions.regimes(two_days, earlier)
 
 
 def test_models_are_due_by_age_by_grid_and_after_a_killed_training(two_days: Workspace) -> None:
@@ -142,7 +137,9 @@ def test_validation_returns_do_not_decide_which_strategies_get_a_look(two_days: 
     assert set(frame.index) == honest
     kept = two_days.lake.read(f"strategies/evidence/{FIRST}/evidence.parquet").set_index("strategy_id").loc[frame.index]
     # What is said of training, the Monte Carlo included, is the same too; what is said of validation is not.
-    pd.testing.assert_frame_equal(frame[["train_sharpe", "robustness", "stressed_sharpe"]], kept[["train_sharpe", "robustness", "stressed_sharpe"]])
+    pd.testing.assert_frame_equal(
+        frame[["train_sharpe", "robustness", "stressed_sharpe"]], kept[["train_sharpe", "robustness", "stressed_sharpe"]]
+    )
     assert not np.allclose(frame["sharpe"], kept["sharpe"])
 
 
@@ -168,7 +165,7 @@ def test_later_days_are_stale_when_the_book_they_were_built_on_changed(two_days:
     path = records.path_of("strategy_book", FIRST)
     kept = two_days.lake.read_bytes(path)
     record = json.loads(kept)
-    record["outputs"] = {name: "0" * 64 for name in record["outputs"]}
+    record["outputs"] = dict.fromkeys(record["outputs"], "0" * 64)
     try:
         two_days.lake.write_bytes(path, json.dumps(record).encode())
         assert two_days.stale_after(FIRST) == [SECOND]
@@ -201,3 +198,16 @@ def test_the_population_says_which_families_the_market_has_no_data_for(two_days:
     skipped = skipped_families(two_days.bars(FIRST), series)
     facts = two_days.require("strategy_population", FIRST).facts
     assert {k.removeprefix("skipped_"): v for k, v in facts.items() if k.startswith("skipped_")} == skipped
+
+
+def test_what_a_person_had_tuned_is_a_candidate_of_the_next_day(two_days: Workspace) -> None:
+    asked = sorted(set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"]))[0]
+    embedding.optimize(two_days, SECOND, [asked])
+    following = SECOND + dt.timedelta(days=1)
+    tuned = {s.id for s in strategies.requested(two_days, SECOND)}
+    assert tuned
+    run_missing(two_days, "strategy_population", following)
+    frame = two_days.lake.read(strategies.population_path(following)).set_index("strategy_id")
+    entered = tuned - set(frame.index[frame["origin"] == "generated"])
+    assert set(frame.index[frame["origin"] == "requested"]) == entered
+    assert two_days.require("strategy_population", following).facts["requested"] == len(entered)

@@ -1,0 +1,259 @@
+"""The command: options, output for people and machines, exit codes; on a home one day old."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+import pytest
+
+from strategy_pipeline import __version__, console, show
+from strategy_pipeline.cli import cli, main
+from strategy_pipeline.config import Settings
+from strategy_pipeline.cycle import Workspace, strategies
+from strategy_pipeline.defs.resources import shared_workspace
+from strategy_pipeline.orchestrator import Orchestrator
+from strategy_pipeline.store import CONTAINERS
+
+NOW = pd.Timestamp("2025-06-30 01:00", tz="UTC")
+DAY = NOW.date() - pd.Timedelta(days=1)
+CROSS = """\
+trend on BTC/USDT 1h
+enter long when crosses_above(sma(close, 20), sma(close, 50))
+exit when crosses_below(sma(close, 20), sma(close, 50))
+size all_in
+"""
+Said = Callable[..., str]
+
+
+def strict(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def commands(group: click.Group = cli, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        found += commands(command, (*prefix, name)) if isinstance(command, click.Group) else [(*prefix, name)]
+    return found
+
+
+@pytest.fixture
+def said(tiny_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs a command on the home, an hour into the next day, and returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STRATEGY_PIPELINE_HOME", str(tiny_copy))
+    monkeypatch.setenv("STRATEGY_PIPELINE_PROFILE", "tiny")
+    monkeypatch.setattr("strategy_pipeline.cli.system_now", lambda: NOW)
+    monkeypatch.setitem(Orchestrator.__init__.__kwdefaults__, "now", lambda: NOW)
+
+    def run(*arguments: str) -> str:
+        main(arguments)
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def refused(said: Said, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Runs a command that must end with exit code 2, and returns what it said on stderr."""
+
+    def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            said(*arguments)
+        assert stopped.value.code == 2
+        return capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def workspace(said: Said) -> Workspace:
+    return shared_workspace(Settings())
+
+
+def test_every_command_of_the_design_is_there() -> None:
+    designed = (
+        "run backfill generate backtest optimize rank forecast signals report audit train-models train-agents watch serve store ui doctor"
+    )
+    assert set(designed.split()) | {"config"} == set(cli.commands)
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_commands_help_has_an_example(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert re.search(r"Examples?: .*strategy-pipeline " + " ".join(command), text), text[-300:]
+    assert "--home" in text
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out.strip() == f"strategy-pipeline, version {__version__}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["rank", "--what", "cars"], "cars"), (["run", "--profile", "huge"], "huge"), (["audit", "tomorrow"], "tomorrow"),
+        (["run", "--timeframe", "7m"], "7m"), (["run", "--timeframe", "1w"], "1d"), (["run", "--date", "29.06.2025"], "29.06.2025"),
+        (["generate", "--count", "0"], "count"), (["report", "--days", "0"], "days"), (["run", "--seed", "x"], "seed"),
+        (["nonsense"], "nonsense"), (["store", "cupboard"], "cupboard"), (["backtest", "no_such_id", "--date", "2025-06-29"], "no_such_id"),
+        (["backtest", "{broken", "--date", "2025-06-29"], "JSON"), (["rank", "--date", "2025-06-30"], "2025-06-30"),
+        (["signals", "--for", "PEPE/USDT"], "PEPE/USDT"), (["generate", "--families", "astrology"], "astrology"),
+        (["optimize", "--ids", "0000"], "0000"), (["signals", "--symbols", "BTX/USDT"], "BTX/USDT"),
+    ],
+    ids=lambda value: "_".join(value[:3]) if isinstance(value, list) else None,
+)  # fmt: skip
+def test_a_wrong_choice_ends_with_2_and_names_it(refused: Said, arguments: list[str], says: str) -> None:
+    text = refused(*arguments)
+    assert says in text
+    assert "Traceback" not in text
+
+
+def test_settings_are_shown_with_where_they_came_from(said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "strategy_pipeline.toml").write_text('fee_bps = 3.0\nseed = 4\nprofile = "full"\n')
+    (tmp_path / ".env").write_text("STRATEGY_PIPELINE_SEED=5\nSTRATEGY_PIPELINE_SLIPPAGE_BPS=2\n")
+    found = strict(said("config", "show", "--json", "--symbols", "ETH/USDT,BTC/USDT"))
+    shown = {key: (found[key]["value"], found[key]["from"]) for key in found}
+    assert shown["symbols"] == (["ETH/USDT", "BTC/USDT"], "argument")
+    assert shown["profile"] == ("tiny", "environment")
+    assert shown["seed"] == (5, ".env")
+    assert shown["fee_bps"] == (3.0, "strategy_pipeline.toml")
+    assert shown["timeframe"] == ("1h", "default")
+    text = said("config", "show")
+    assert re.search(r"^fee_bps +3\.0 +\(strategy_pipeline\.toml\)$", text, re.MULTILINE)
+    assert {line.split()[0] for line in text.splitlines()} == set(Settings.model_fields)
+
+
+def test_a_secret_is_not_shown(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRATEGY_PIPELINE_COSMOS_KEY", "hush-hush")
+    assert "hush-hush" not in said("config", "show") + said("config", "show", "--json")
+
+
+def test_a_strategy_is_backtested_from_text_from_a_file_from_json_and_by_its_id(said: Said, tmp_path: Path, workspace: Workspace) -> None:
+    day = ("--date", "2025-06-29", "--json")
+    from_text = strict(said("backtest", CROSS, *day))
+    (tmp_path / "cross.txt").write_text(CROSS)
+    assert strict(said("backtest", "cross.txt", *day)) == from_text
+    assert set(from_text["metrics"]) == {"BTC/USDT", "pooled"}
+    assert from_text["metrics"]["BTC/USDT"]["trades"] > 0
+    stored = strategies.population(workspace, DAY)[0]
+    by_id = strict(said("backtest", stored.id, *day))
+    assert by_id["text"] == stored.text
+    whole = json.dumps(stored.to_json())
+    assert strict(said("backtest", whole, *day)) == by_id
+    kept = workspace.lake.read(f"strategies/backtests/{DAY}/pooled.parquet").set_index("strategy_id")
+    assert by_id["metrics"]["pooled"]["sharpe"] == pytest.approx(kept.loc[stored.id, "sharpe"], rel=1e-6)
+    text = said("backtest", CROSS, "--date", "2025-06-29", "--trades")
+    assert "crosses_above" in text
+    assert f"{int(from_text['metrics']['BTC/USDT']['trades'])} trades" in text
+
+
+def test_a_mistake_in_a_strategys_text_is_pointed_at(refused: Said) -> None:
+    text = refused("backtest", CROSS.replace("sma(close, 50))\nexit", "sma(close 50))\nexit"), "--date", "2025-06-29")
+    lines = text.splitlines()
+    assert lines[0].startswith("error: line 2, column ")
+    assert "sma(close 50)" in lines[-2]
+    column = int(re.search(r"column (\d+)", lines[0]).group(1))  # type: ignore[union-attr]
+    assert lines[-1] == " " * (column - 1) + "^"
+
+
+def test_the_rankings_of_a_day_are_printed(said: Said) -> None:
+    day = ("--date", "2025-06-29")
+    board = strict(said("rank", *day, "--json", "--most", "7"))
+    assert [row["rank"] for row in board] == list(range(1, 8))
+    assets = strict(said("rank", "--what", "assets", *day, "--json"))
+    assert {row["symbol"] for row in assets} == {"BTC/USDT", "ETH/USDT", "SOL/USDT"}
+    text = said("rank", *day, "--most", "7")
+    assert all(row["strategy_id"] in text for row in board)
+
+
+def test_forecasts_signals_and_the_report_are_printed(said: Said, workspace: Workspace) -> None:
+    forecasts = strict(said("forecast", "--date", "2025-06-29", "--json"))
+    assert {row["symbol"] for row in forecasts} == set(workspace.symbols)
+    signals = strict(said("signals", "--json"))
+    assert [s["symbol"] for s in signals] == list(workspace.symbols)
+    assert "BTC/USDC" in said("signals", "--for", "BTC/USDC")
+    report = strict(said("report", "--json", "--days", "5"))
+    assert report["day"] == "2025-06-29"
+    assert Path(report["html"]).is_file()
+    assert report["html"] in said("report")
+
+
+def test_generated_strategies_are_stored_and_shown_with_what_was_left_out(said: Said, workspace: Workspace) -> None:
+    ids = strict(said("generate", "--count", "4", "--json"))
+    assert len(strategies.strategies_of(workspace, ids)) == 4
+    text = said("generate", "--count", "4")
+    assert ids[0] in text
+    from strategy_pipeline.cycle import predictions
+    from strategy_pipeline.generation import skipped_families
+
+    skipped = skipped_families(workspace.bars(DAY), tuple(predictions.named_series(workspace, DAY)))
+    assert text.count("note: no ") == len(skipped)
+
+
+def test_families_without_data_are_named_with_what_is_missing(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strategy_pipeline.show.predictions.named_series", lambda workspace, day: {})
+    show.print_skipped(workspace)
+    text = capsys.readouterr().out
+    assert "note: no ml strategies: it needs a named series forecast." in text
+    assert "note: no rl strategies: it needs a named series agent." in text
+    assert "momentum" not in text
+
+
+def test_the_store_is_counted_and_printed(said: Said) -> None:
+    counts = strict(said("store", "--json"))
+    assert set(counts) == set(CONTAINERS)
+    assert all(count > 0 for count in counts.values())
+    lines = said("store", "signals", "--json", "--most", "2").splitlines()
+    assert len(lines) == 2
+    assert {"id", "day", "symbol", "side"} <= set(strict(lines[0]))
+
+
+def test_the_audit_passes_and_a_failure_ends_with_1(
+    said: Said, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("strategy_pipeline.show.AUDITED_BARS", 2_500)
+    monkeypatch.setattr("strategy_pipeline.indicators.catalog", _few(("sma", "rsi", "atr", "obv")))
+    monkeypatch.setattr("strategy_pipeline.audit.subjects.catalog", _few(("sma", "rsi", "atr", "obv")))
+    rows = strict(said("audit", "lookahead", "--times", "1", "--date", "2025-06-29", "--feature-set", "standard", "--json"))
+    assert {row["name"].split(".")[0] for row in rows} == {"sma", "rsi", "atr", "obv", "standard"}
+    assert all(row["passed"] for row in rows)
+    frame = pd.DataFrame({"name": ["peeks"], "passed": [False], "worst": [1.0]})
+    monkeypatch.setattr("strategy_pipeline.show.run_audit", lambda *args, **options: frame)
+    with pytest.raises(SystemExit) as stopped:
+        main(["audit", "lookahead", "--date", "2025-06-29"])
+    assert stopped.value.code == 1
+    assert "peeks" in capsys.readouterr().out
+
+
+def _few(names: tuple[str, ...]) -> Callable[[], pd.DataFrame]:
+    from strategy_pipeline.indicators import catalog
+
+    kept = catalog()
+    return lambda: kept[kept["name"].isin(names)]
+
+
+def test_a_day_for_machines_is_strict_json_and_names_stale_days(workspace: Workspace) -> None:
+    with console.Progress(quiet=True) as progress:
+        day = strict(show.day_as_json(workspace, DAY, progress, [NOW.date()]))
+    assert day["day"] == "2025-06-29"
+    assert day["stale_days"] == ["2025-06-30"]
+    assert day["simulated"] is True
+    assert len(day["signals"]) == 3
+    assert day["evidence"]["trials"] >= len(day["leaderboard"]) > 0
+
+
+def test_watch_prints_a_day_once(said: Said) -> None:
+    text = said("watch", "--times", "2", "--every", "1")
+    assert text.count("signals after 2025-06-29") == 1
