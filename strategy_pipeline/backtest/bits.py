@@ -94,6 +94,37 @@ def compare(op: int, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> No
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def cross_both(left: np.ndarray, right: np.ndarray, known: np.ndarray, above: np.ndarray, below: np.ndarray) -> None:
+    """Write the bit rows of `left` crossing above `right` and of `right` crossing above `left`, in one pass.
+
+    left, right : float64 (n_symbols, n_bars); known, above, below : uint64 (n_symbols, n_words), where both are numbers,
+        and the two rows
+    """
+    n_symbols, n_bars = left.shape
+    whole = n_bars >> 6
+    one, top = np.uint64(1), np.uint64(63)
+    for s in range(n_symbols):
+        x, y = left[s], right[s]
+        at_most, at_least = np.uint64(0), np.uint64(0)  # of the previous word
+        for w in range(known.shape[1]):
+            base = w * 64
+            more, same = np.uint64(0), np.uint64(0)
+            if w < whole:
+                for bit in range(64):
+                    more |= np.uint64(x[base + bit] > y[base + bit]) << np.uint64(bit)
+                for bit in range(64):
+                    same |= np.uint64(x[base + bit] >= y[base + bit]) << np.uint64(bit)
+            else:
+                for bit in range(n_bars - base):
+                    more |= np.uint64(x[base + bit] > y[base + bit]) << np.uint64(bit)
+                    same |= np.uint64(x[base + bit] >= y[base + bit]) << np.uint64(bit)
+            less, no_more = known[s, w] & ~same, known[s, w] & ~more
+            above[s, w] = more & ((no_more << one) | (at_most >> top))
+            below[s, w] = less & ((same << one) | (at_least >> top))
+            at_most, at_least = no_more, same
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def evaluate_rule(rows: np.ndarray, symbol: int, program: np.ndarray, stack: np.ndarray) -> None:
     """Leave in stack[0] the bars at which a rule is true; an empty program is never true.
 

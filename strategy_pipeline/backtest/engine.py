@@ -31,8 +31,9 @@ from strategy_pipeline.market import Bars
 from strategy_pipeline.strategies import Strategy
 
 BLOCK_BYTES = 96 << 20  # bit rows alive at once
-BANK_BYTES = 1 << 30  # series alive at once
-LITERALS_AT_ONCE = 256
+BANK_BYTES = 384 << 20  # series alive at once
+AUX_BYTES = 128 << 20  # ATRs and volatilities kept at once, and those of a block
+SERIES_AT_ONCE, SERIES_BYTES = 512, 256 << 20  # sides of the literals compared at once
 FILLS = ("next_open", "close")
 
 
@@ -93,15 +94,12 @@ def backtest(
     for row, entry in enumerate(entries):
         applies[row, list(entry.symbols)] = 1
     threads = worker_count(workers)
-    at = 0
     for block in source.blocks(entries):
-        tables = source.tables(block)
-        out, days = sums[at : at + len(block)], daily[at : at + len(block)]
+        tables = source.tables([entries[row] for row in block])
+        rows = frozen(np.asarray(block, dtype=np.int64))
         size = max(1, min(64, -(-len(block) // (4 * threads))))
         cuts = [(first, min(first + size, len(block))) for first in range(0, len(block), size)]
-        mask = frozen(applies[at : at + len(block)])
-        map_shards(partial(_run, arena, ranges, tables, costs, fill, mask, out, days), cuts, workers=workers)
-        at += len(block)
+        map_shards(partial(_run, arena, ranges, tables, costs, fill, rows, frozen(applies), sums, daily), cuts, workers=workers)
     return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series, (start, end), tuple(metrics or METRICS))
 
 
@@ -134,13 +132,13 @@ class Tables:
 
 
 def _run(
-    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, costs: Costs, fill: str, applies: np.ndarray,
-    sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
+    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, costs: Costs, fill: str, rows: np.ndarray,
+    applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
 ) -> None:  # fmt: skip
     bars = arena.bars
     full = ranges[0].shape[1] == 0
     tile.run_tile(
-        t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
+        t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, rows, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
         arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present,
         arena.spans, arena.day_last, *ranges, full, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
     )  # fmt: skip
@@ -156,29 +154,43 @@ class _Source:
     _rows: dict[int, np.ndarray] = field(default_factory=dict)
     _uses: Counter[int] = field(default_factory=Counter)
     _aux: dict[int, np.ndarray] = field(default_factory=dict)
+    _aux_uses: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        """Evaluate every literal, in the order that keeps series of one kind together, and every ATR and volatility."""
+        """Evaluate every literal, in the order that keeps series of one kind together, and see that every ATR and
+        volatility can be had."""
         self._uses.update(literal for entry in self.plan.entries for literal in entry.literals)
-        order = sorted(range(len(self.plan.literals)), key=lambda i: (str(_lead(self.plan.literals[i])), i))
-        for first in range(0, len(order), LITERALS_AT_ONCE):
-            self._evaluate(order[first : first + LITERALS_AT_ONCE])
+        self._aux_uses.update(one for entry in self.plan.entries for one in set(entry.aux.values()))
+        values, literals = self.plan.values, self.plan.literals
+        names = [str(value) for value in values]
+        order = sorted(range(len(literals)), key=lambda i: (names[_lead(literals[i], values)], i))
+        chosen: list[int] = []
+        sides: set[int] = set()
+        at_once = max(2, min(SERIES_AT_ONCE, SERIES_BYTES // max(1, self.bank.bars.close.nbytes)))
+        for i in order:
+            more = {side for side in literals[i][1:] if not is_number(values[side])} - sides
+            if chosen and len(sides) + len(more) > at_once:
+                self._evaluate(chosen)
+                chosen, sides = [], set()
+            chosen.append(i)
+            sides |= more
+        self._evaluate(chosen)
         for position, value in enumerate(self.plan.aux):
             found = self._series([value]).get(value)
             if found is not None:
-                self._aux[position] = found
+                self._have_aux(position, found)
 
     def blames(self, entry: Entry) -> bool:
         """Record why a strategy cannot run, if a series of its cannot be had."""
         if not self.errors:
             return False
         for name, position in entry.aux.items():
-            if position not in self._aux:
+            if self.plan.aux[position] in self.errors:
                 return self._blame(entry, name, self.errors[self.plan.aux[position]])
         for name, rule in zip(RULES, entry.rules, strict=True):
             for step in self.plan.programs[rule]:
                 if step >= 0 and step not in self._rows:
-                    _, left, right = self.plan.literals[step]
+                    left, right = (self.plan.values[side] for side in self.plan.literals[step][1:])
                     return self._blame(entry, name, self.errors[left if left in self.errors else right])
         return False
 
@@ -187,19 +199,30 @@ class _Source:
         self._forget(entry)
         return True
 
-    def blocks(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-        """Consecutive strategies whose distinct bit rows fit the budget."""
+    def blocks(self, entries: Sequence[Entry]) -> Iterator[list[int]]:
+        """Positions of strategies whose distinct bit rows, ATRs and volatilities fit the budgets, a block at a time.
+
+        Strategies that read the same ATRs and volatilities come together, so that few of these are alive at once.
+        """
         row_bytes = next((row.nbytes for row in self._rows.values()), 1)
-        block: list[Entry] = []
+        aux_bytes = self.bank.bars.close.nbytes
+        order = sorted(range(len(entries)), key=lambda row: (sorted(entries[row].aux.values()), row))
+        block: list[int] = []
         literals: set[int] = set()
-        for entry in entries:
-            if block and len(literals | entry.literals) * row_bytes > BLOCK_BYTES:
+        aux: set[int] = set()
+        for row in order:
+            entry = entries[row]
+            new_literals, new_aux = entry.literals - literals, set(entry.aux.values()) - aux
+            rows_fit = (len(literals) + len(new_literals)) * row_bytes <= BLOCK_BYTES
+            if block and not (rows_fit and (len(aux) + len(new_aux)) * aux_bytes <= AUX_BYTES):
                 yield block
                 for done in block:
-                    self._forget(done)
-                block, literals = [], set()
-            block.append(entry)
-            literals |= entry.literals
+                    self._forget(entries[done])
+                block, literals, aux = [], set(), set()
+                new_literals, new_aux = entry.literals, set(entry.aux.values())
+            block.append(row)
+            literals |= new_literals
+            aux |= new_aux
         if block:
             yield block
 
@@ -215,36 +238,58 @@ class _Source:
             rows[new] = self._rows[old]
         series = np.full((max(1, len(aux)), n_symbols, n_bars), np.nan)
         for old, new in aux.items():
-            series[new] = self._aux[old]
+            series[new] = self._aux[old] if old in self._aux else self.bank.evaluate(self.plan.aux[old])
         offsets = np.concatenate([[0], np.cumsum([len(program) for program in programs])]).astype(np.int64)
         steps = np.array([step for program in programs for step in program], dtype=np.int32)
         ints, floats = self.plan.encode(block, rules, aux)
         return Tables(frozen(rows), frozen(steps), frozen(offsets), self.plan.depth, frozen(ints), frozen(floats), frozen(series))
 
+    def _have_aux(self, position: int, found: np.ndarray) -> None:
+        """Keep a series for the blocks to come while the budget lasts; beyond it the bank computes it again."""
+        if (len(self._aux) + 1) * found.nbytes <= AUX_BYTES:
+            self._aux[position] = found
+
     def _forget(self, entry: Entry) -> None:
-        for literal in entry.literals:
-            self._uses[literal] -= 1
-            if self._uses[literal] == 0:
-                self._rows.pop(literal, None)
+        for uses, kept, keys in ((self._uses, self._rows, entry.literals), (self._aux_uses, self._aux, set(entry.aux.values()))):
+            for key in keys:
+                uses[key] -= 1
+                if uses[key] == 0:
+                    kept.pop(key, None)
 
     def _evaluate(self, chosen: Sequence[int]) -> None:
         """Fill the bit rows of some literals, on threads."""
+        values = self.plan.values
         literals: list[Literal] = [self.plan.literals[i] for i in chosen]
-        arrays = self._series(list(dict.fromkeys(side for _, *sides in literals for side in sides if not is_number(side))))
+        needed = list(dict.fromkeys(side for _, *sides in literals for side in sides if not is_number(values[side])))
+        found = self._series([values[side] for side in needed])
+        arrays = {side: found[values[side]] for side in needed if values[side] in found}
+        known: dict[int, np.ndarray] = {}
         shape = (self.bank.bars.close.shape[0], -(-self.bank.bars.close.shape[1] // 64))
-        work = []
+        work: list[tuple[np.ndarray, ...] | tuple[Any, ...]] = []
+        crossings = {literal[1:]: i for i, literal in zip(chosen, literals, strict=True) if literal[0] == bits.ABOVE}
         for i, (op, left, right) in zip(chosen, literals, strict=True):
-            if left in self.errors or right in self.errors:
+            missing = any(not is_number(values[side]) and side not in arrays for side in (left, right))
+            if missing or i in self._rows:
                 continue
             self._rows[i] = np.empty(shape, dtype=np.uint64)
-            full = is_number(left) and is_number(right)  # one side must have bars
+            twin = crossings.get((right, left)) if op == bits.ABOVE and left in arrays and right in arrays and left != right else None
+            if twin is not None and twin not in self._rows:
+                self._rows[twin] = np.empty(shape, dtype=np.uint64)
+                for side in (left, right):
+                    if side not in known:
+                        known[side] = bits.pack(~np.isnan(arrays[side]))
+                work.append((arrays[left], arrays[right], (known[left], known[right]), self._rows[i], self._rows[twin]))
+                continue
+            full = is_number(values[left]) and is_number(values[right])  # one side must have bars
             work.append((op, self._side(left, arrays, full), self._side(right, arrays), self._rows[i]))
-        map_shards(_compare_all, [work[k : k + 16] for k in range(0, len(work), 16)], workers=self.bank.workers)
+        size = max(16, -(-len(work) // (8 * worker_count(self.bank.workers))))
+        map_shards(_compare_all, [work[k : k + size] for k in range(0, len(work), size)], workers=self.bank.workers)
 
-    def _side(self, value: Value, arrays: Mapping[Value, np.ndarray], full: bool = False) -> np.ndarray:
+    def _side(self, side: int, arrays: Mapping[int, np.ndarray], full: bool = False) -> np.ndarray:
+        value = self.plan.values[side]
         if isinstance(value, Number):
             return frozen(np.full(self.bank.bars.close.shape if full else (1, 64), value.value))
-        return arrays[value]
+        return arrays[side]
 
     def _series(self, values: Sequence[Value]) -> dict[Value, np.ndarray]:
         """The series of values; those that cannot be had are in `errors`, by the value asked for."""
@@ -260,10 +305,14 @@ class _Source:
             return found
 
 
-def _compare_all(work: Sequence[tuple[int, np.ndarray, np.ndarray, np.ndarray]]) -> None:
-    for op, left, right, out in work:
-        bits.compare(op, left, right, out)
+def _compare_all(work: Sequence[tuple[Any, ...]]) -> None:
+    for one in work:
+        if len(one) == 5:
+            left, right, (known, also), above, below = one
+            bits.cross_both(left, right, known & also, above, below)
+        else:
+            bits.compare(*one)
 
 
-def _lead(literal: Literal) -> Value:
-    return literal[2] if is_number(literal[1]) else literal[1]
+def _lead(literal: Literal, values: Sequence[Value]) -> int:
+    return literal[2] if is_number(values[literal[1]]) else literal[1]

@@ -39,7 +39,7 @@ _SIZES = {"all_in": walk.ALL_IN, "fraction": walk.FRACTION, "volatility_target":
 RULES = ("enter_long", "enter_short", "exit_long", "exit_short")
 LEVELS = ("stop", "take", "trail")
 
-Literal = tuple[int, Value, Value]
+Literal = tuple[int, int, int]  # op, left, right: indices into Plan.values
 
 
 @dataclass(slots=True)
@@ -56,8 +56,9 @@ class Entry:
 
 @dataclass(slots=True)
 class Plan:
-    """A population's distinct parts. A literal is (op, left, right); a program is postfix over literals."""
+    """A population's distinct parts. A program is postfix over literals."""
 
+    values: list[Value] = field(default_factory=list)
     literals: list[Literal] = field(default_factory=list)
     programs: list[tuple[int, ...]] = field(default_factory=list)
     aux: list[Value] = field(default_factory=list)
@@ -67,7 +68,7 @@ class Plan:
     _literal_ids: dict[Literal, int] = field(default_factory=dict)
     _program_ids: dict[tuple[int, ...], int] = field(default_factory=dict)
     _aux_ids: dict[Value, int] = field(default_factory=dict)
-    _rules: dict[Condition | None, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    _value_ids: dict[Value, int] = field(default_factory=dict)
 
     def add(self, strategy: Strategy, id: str, symbols: tuple[int, ...]) -> None:
         """Encode a checked strategy."""
@@ -76,7 +77,7 @@ class Plan:
         for name in RULES:
             rule, used = self._rule(getattr(strategy, name))
             rules.append(rule)
-            literals.update(used)
+            literals.update(step for step in used if step >= 0)
         aux = {}
         for name in LEVELS:
             level = getattr(strategy, name)
@@ -88,24 +89,20 @@ class Plan:
         self.entries.append(Entry(strategy, id, rules, literals, aux, symbols))
 
     def _rule(self, condition: Condition | None) -> tuple[int, tuple[int, ...]]:
-        found = self._rules.get(condition)
-        if found is None:
-            program: list[int] = []
-            if condition is not None:
-                self.depth = max(self.depth, self._compile(condition, False, program))
-            key = tuple(program)
-            rule = self._number(self._program_ids, self.programs, key)
-            found = self._rules[condition] = (rule, tuple({step for step in key if step >= 0}))
-        return found
+        program: list[int] = []
+        if condition is not None:
+            self.depth = max(self.depth, self._compile(condition, False, program))
+        key = tuple(program)
+        return self._number(self._program_ids, self.programs, key), key
 
     def _compile(self, condition: Condition, negate: bool, program: list[int]) -> int:
         """Append the postfix steps of `condition` (negated or not); the stack depth they need."""
         if isinstance(condition, Compare):
             op = _OPS[condition.op]
             op = _NEGATED[op] if negate else op
-            literal = (op, condition.left, condition.right)
-            if op in _MIRRORED:
-                literal = (_MIRRORED[op], condition.right, condition.left)
+            left = self._number(self._value_ids, self.values, condition.left)
+            right = self._number(self._value_ids, self.values, condition.right)
+            literal = (_MIRRORED[op], right, left) if op in _MIRRORED else (op, left, right)
             program.append(self._number(self._literal_ids, self.literals, literal))
             return 1
         if isinstance(condition, Not):

@@ -19,10 +19,10 @@ from strategy_pipeline.backtest.streaming import (
     M2,
     MAX_DRAWDOWN,
     MEAN,
-    N,
     N_SUMS,
     OPEN_TRADES,
     TRADES,
+    N,
 )
 from strategy_pipeline.backtest.walk import AFTER, BEFORE, CASH, ENTRY, EXIT, OPEN, REASON, SIDE, UNITS
 

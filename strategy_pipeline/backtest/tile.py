@@ -47,7 +47,8 @@ def signals(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_tile(
-    rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int, ints: np.ndarray, floats: np.ndarray, applies: np.ndarray,
+    rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int, ints: np.ndarray, floats: np.ndarray,
+    order: np.ndarray, applies: np.ndarray,
     aux: np.ndarray, open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray,
     marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
     next_bar: np.ndarray, present: np.ndarray, spans: np.ndarray, day_last: np.ndarray,
@@ -58,7 +59,8 @@ def run_tile(
     """Run strategies [start, stop): sums (n, n_symbols, N_SUMS) and daily (n, n_days), the sum over symbols.
 
     rows : uint64 (n_literals, n_symbols, n_words); steps, offsets : programs, int32 and int64 (n_rules + 1,)
-    ints, floats : see `walk`; applies : uint8 (n, n_symbols), which symbols a strategy trades
+    ints, floats : see `walk`; order : int64, the row of `applies`, `sums` and `daily` of each strategy
+    applies : uint8 (n, n_symbols), which symbols a strategy trades
     heads, tails, joined : see `ranges`; read unless `full`, which is all statistics and the daily returns
     """
     n_symbols, n_bars = close.shape
@@ -70,9 +72,10 @@ def run_tile(
     path = np.empty(n_bars)
     scrap = np.zeros(day_last.shape[0])
     for i in range(start, stop):
+        row = order[i]
         for s in range(n_symbols):
             span = spans[s]
-            if applies[i, s] == 0 or span[SPAN_STOP] <= span[SPAN_START]:
+            if applies[row, s] == 0 or span[SPAN_STOP] <= span[SPAN_START]:
                 continue
             signals(rows, steps, offsets, ints[i], s, present[s], stack, words)
             count = walk(
@@ -81,12 +84,12 @@ def run_tile(
             )  # fmt: skip
             if not full and headline(
                 trade_ints, trade_floats, count, marks[s], benchmark[s], heads[s], tails[s], joined[s], span[SPAN_START], span[SPAN_STOP],
-                sums[i, s],
+                sums[row, s],
             ):  # fmt: skip
                 continue
             accumulate(
                 trade_ints, trade_floats, count, marks[s], log_marks[s], benchmark[s], benchmark_square[s], traded_value[s], day_last,
-                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, sums[i, s], daily[i] if full else scrap,
+                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, sums[row, s], daily[row] if full else scrap,
             )  # fmt: skip
 
 
