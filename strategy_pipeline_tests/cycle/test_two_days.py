@@ -201,11 +201,13 @@ def test_the_population_says_which_families_the_market_has_no_data_for(two_days:
 
 
 def test_what_a_person_had_tuned_is_a_candidate_of_the_next_day(two_days: Workspace) -> None:
-    asked = sorted(set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"]))[0]
-    embedding.optimize(two_days, SECOND, [asked])
+    asked = sorted(set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"]))[:8]
+    found = embedding.optimize(two_days, SECOND, asked)
+    assert set(found["strategy_id"]) == set(asked)
     following = SECOND + dt.timedelta(days=1)
     tuned = {s.id for s in strategies.requested(two_days, SECOND)}
-    assert tuned
+    assert tuned == set(found["tuned_id"]) - set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"])
+    assert tuned, "of eight strategies, tuning improved none: nothing to see"
     run_missing(two_days, "strategy_population", following)
     frame = two_days.lake.read(strategies.population_path(following)).set_index("strategy_id")
     entered = tuned - set(frame.index[frame["origin"] == "generated"])
