@@ -32,7 +32,8 @@ def generate(
             run_missing(workspace, stage, day)
         series = tuple(sorted(predictions.named_series(workspace, day)))
         chosen = derive_seed(workspace.settings.seed, "generate", day) % 2**31 if seed is None else seed
-        made = generation.generate(count, workspace.bars(day), families=families, methods=methods, seed=chosen, series=series)
+        past = workspace.bars(day).between(None, strategies.spans(workspace, day).train_end)  # validation is not for search
+        made = generation.generate(count, past, families=families, methods=methods, seed=chosen, series=series)
         strategies.store_strategies(workspace, made, "requested", day)
     return [strategy.id for strategy in made]
 

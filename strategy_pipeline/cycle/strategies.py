@@ -63,7 +63,8 @@ def strategy_population(workspace: Workspace, day: dt.date) -> StageReport:
     """The day's candidates: newly generated ones, those a person had tuned the day before, and everything the book follows."""
     from strategy_pipeline.generation import generate, skipped_families
 
-    bars = workspace.bars(day)
+    # Generators may read prices: they get the training span alone.
+    bars = workspace.bars(day).between(None, spans(workspace, day).train_end)
     series = predictions.named_series(workspace, day)
     seed = derive_seed(workspace.settings.seed, "strategy_population", day) % 2**31
     fresh = generate(workspace.settings.sizes.population, bars, seed=seed, series=tuple(sorted(series)))
