@@ -202,8 +202,14 @@ class Workspace:
                 )
 
     def check_source(self, day: dt.date) -> None:
-        """NoDataError when the source has nothing of the day or no history before it, CorruptFileError when it cannot be read."""
-        self.source.bars(self.timeframe, self.symbols, pd.Timestamp(day, tz="UTC"), self.close(day))
+        """NoDataError when the source has nothing of the day, CorruptFileError when it cannot be read.
+
+        A day on which the market was closed is judged by the week that ends with it.
+        """
+        from strategy_pipeline.cycle import market
+
+        days = 7 if market.closed(self.source, day) else 1
+        self.source.bars(self.timeframe, self.symbols, self.close(day) - days * DAY, self.close(day))
 
     # ---- what the lake holds ---------------------------------------------------------------------------------
 
