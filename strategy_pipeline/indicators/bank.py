@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from strategy_pipeline.errors import InvalidBarsError, MissingColumnError, PipelineError, UnknownIndicatorError, UnknownSymbolError
-from strategy_pipeline.indicators import rows
+from strategy_pipeline.indicators import families, rows
 from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Number, Series, Value
 from strategy_pipeline.indicators.registry import EXPRESSION_INPUTS, FIELDS, TIME_INPUT, Indicator, spec
 
@@ -304,23 +304,32 @@ class Bank:
         cache: rows.Cache = {}
         held: list[list[Array]] = []  # keeps the arrays that `cache` knows by identity
         results: list[tuple[tuple[int, Value], tuple[Array, ...]]] = []
+        alike: dict[tuple[int, str, tuple[Value, ...]], list[tuple[int, Array]]] = {}
+        inputs_of: dict[tuple[int, str, tuple[Value, ...]], list[Array]] = {}
         for bank, node in nodes:
             entry = spec(node.name)
-            operands = iter(node.inputs)
-            inputs = [bank._input(name, operands) for name in entry.inputs]
-            held.append(inputs)
+            group = (id(bank), node.name, node.inputs)
+            if group not in inputs_of:
+                operands = iter(node.inputs)
+                inputs_of[group] = [bank._input(name, operands) for name in entry.inputs]
+                held.append(inputs_of[group])
+            inputs = inputs_of[group]
             parameters: dict[str, Any] = dict(entry.values(node.params))
             lookback = entry.lookback(parameters)
             if entry.annualised:
                 from strategy_pipeline.market.timeframes import bars_per_year
 
                 parameters["bars_per_year"] = float(bars_per_year(bank.bars.timeframe))
-            outputs = tuple(np.full(bank._shape, np.nan) for _ in entry.outputs)
+            outputs = tuple(np.empty(bank._shape) for _ in entry.outputs)
             results.append(((id(bank), node), outputs))
             if entry.scope == "universe":
                 shards.append(rows.universe_shard(entry, inputs, parameters, outputs))
+            elif parameters.keys() == {"length"} and parameters["length"] >= 2 and families.has_family(node.name):
+                alike.setdefault(group, []).append((parameters["length"], outputs[0]))
             else:
                 shards.extend(rows.symbol_shards(entry, inputs, parameters, lookback, outputs, cache))
+        for group, members in alike.items():
+            shards.extend(_family_shards(spec(group[1]), inputs_of[group], members, cache))
         _each(shards, self.workers)
         for key, outputs in results:
             self._store.computed += 1
@@ -389,6 +398,26 @@ def compute(name: str, bars: Bars, **params: Any) -> Array | dict[str, Array]:
         return bank.evaluate(replace(node, output=output))
     arrays = bank.evaluate_many([replace(node, output=each) for each in entry.output_names])
     return dict(zip(entry.output_names, arrays, strict=True))
+
+
+def _family_shards(
+    entry: Indicator, inputs: list[Array], members: list[tuple[int, Array]], cache: rows.Cache
+) -> list[Callable[[], None]]:  # fmt: skip
+    """Closures that compute the members (length, output) of one indicator: together when there are enough, else one by one."""
+    members = sorted(members, key=lambda member: member[0])
+    if len(members) < families.SMALLEST:
+        return [
+            shard
+            for length, output in members
+            for shard in rows.symbol_shards(entry, inputs, {"length": length}, entry.lookback({"length": length}), (output,), cache)
+        ]
+
+    def shard(row: int, part: list[tuple[int, Array]]) -> Callable[[], None]:
+        lengths = [length for length, _ in part]
+        return lambda: families.fill_rows(entry.name, rows.shared(inputs, row, cache), lengths, [output[row] for _, output in part])
+
+    parts = [members[first : first + families.PARALLEL] for first in range(0, len(members), families.PARALLEL)]
+    return [shard(row, part) for part in parts for row in range(members[0][1].shape[0])]
 
 
 def _each(shards: list[Callable[[], None]], workers: int) -> None:

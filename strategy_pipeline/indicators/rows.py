@@ -24,26 +24,28 @@ Cache = dict[tuple[tuple[int, ...], int], Prepared]
 def symbol_shards(
     entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], lookback: int, outputs: tuple[Array, ...], cache: Cache
 ) -> list[Callable[[], None]]:
-    """One closure a symbol; each writes its own row of `outputs` (prefilled with NaN), so order cannot matter.
+    """One closure a symbol; each writes its own row of `outputs` throughout, so order cannot matter.
 
     `cache` serves one run, while the arrays in it live; two threads may fill an entry, with the same content.
     """
-    identity = tuple(id(array) for array in inputs)
 
     def shard(row: int) -> Callable[[], None]:
-        def work() -> None:
-            found = cache.get((identity, row))
-            if found is None:
-                found = cache[identity, row] = prepare([array[row] for array in inputs])
-            fill_row(entry, found, parameters, lookback, [output[row] for output in outputs])
-
-        return work
+        return lambda: fill_row(entry, shared(inputs, row, cache), parameters, lookback, [output[row] for output in outputs])
 
     return [shard(row) for row in range(outputs[0].shape[0])]
 
 
+def shared(inputs: Sequence[Array], row: int, cache: Cache) -> Prepared:
+    """`prepare` of one symbol's row of the inputs, made once a run."""
+    key = (tuple(id(array) for array in inputs), row)
+    found = cache.get(key)
+    if found is None:
+        found = cache[key] = prepare([array[row] for array in inputs])
+    return found
+
+
 def universe_shard(entry: Indicator, inputs: Sequence[Array], parameters: dict[str, Any], outputs: tuple[Array, ...]) -> Callable[[], None]:
-    """One closure for all symbols: the function sees arrays (n_symbols, n_bars) with their NaNs."""
+    """One closure for all symbols: the function sees arrays (n_symbols, n_bars) with their NaNs; `outputs` are written throughout."""
 
     def shard() -> None:
         for output, result in zip(
@@ -73,18 +75,23 @@ def prepare(inputs: Sequence[Array]) -> Prepared:
 
 
 def fill_row(entry: Indicator, prepared: Prepared, parameters: dict[str, Any], lookback: int, outputs: Sequence[Array]) -> None:
-    """Compute one symbol's row into `outputs`, each (n_bars,) prefilled with NaN.
+    """Compute one symbol's row into `outputs`, each (n_bars,), written throughout: NaN where there is no value.
 
     The function gets C-contiguous float64 arrays of its own; entries that only read (TA-Lib) get the shared ones.
     """
+    from strategy_pipeline.indicators.kernels import placing
+
     count, where, pieces = prepared
     if count <= lookback or count == 0:
+        for output in outputs:
+            output[:] = np.nan
         return
     given = pieces if entry.borrows else [np.array(piece) for piece in pieces]
     for output, result in zip(outputs, _results(entry, given, parameters, (count,)), strict=True):
-        result[:lookback] = np.nan
-        result[~np.isfinite(result)] = np.nan
-        output[where] = result
+        if isinstance(where, slice):
+            placing.place(result, lookback, where.start, output)
+        else:
+            placing.scatter(result, lookback, where, output)
 
 
 def _results(entry: Indicator, inputs: list[Array], parameters: dict[str, Any], shape: tuple[int, ...]) -> list[Array]:

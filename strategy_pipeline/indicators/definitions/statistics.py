@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import talib
 
 from strategy_pipeline.indicators.definitions.wrap import price, talib_entry
 from strategy_pipeline.indicators.kernels import memory, windows
@@ -35,11 +36,11 @@ talib_entry(
     params=(length(20, minimum=1),),
     outputs=(price(),),
     warmup=lambda p: p["length"],
-    source="rolling maximum (D. Lemire, 2006)",
+    source="rolling maximum (TA-Lib MAX)",
 )
 def highest(series: Array, *, length: int) -> Array:
     """Highest of the last `length` values, the current one included."""
-    return windows.highest(series, length)
+    return talib.MAX(series, length) if length > 1 else series
 
 
 @indicator(
@@ -49,11 +50,11 @@ def highest(series: Array, *, length: int) -> Array:
     params=(length(20, minimum=1),),
     outputs=(price(),),
     warmup=lambda p: p["length"],
-    source="rolling minimum (D. Lemire, 2006)",
+    source="rolling minimum (TA-Lib MIN)",
 )
 def lowest(series: Array, *, length: int) -> Array:
     """Lowest of the last `length` values, the current one included."""
-    return windows.lowest(series, length)
+    return talib.MIN(series, length) if length > 1 else series
 
 
 @indicator(
