@@ -23,7 +23,7 @@ def environment(home: Path) -> dict[str, str]:
 def command() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `strategy-pipeline ...` in a process of its own, in a folder of its own."""
 
-    def run(*arguments: str, home: Path, timeout: int = 240) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, home: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
         home.parent.mkdir(parents=True, exist_ok=True)
         return subprocess.run(
             [sys.executable, "-m", "strategy_pipeline.cli", *arguments],

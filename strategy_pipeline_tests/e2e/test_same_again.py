@@ -18,6 +18,7 @@ from strategy_pipeline_tests.e2e.conftest import TINY, environment
 from strategy_pipeline_tests.e2e.state import content_of, differences
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = pytest.mark.timeout(900)  # whole days, on a machine that may be busy
 
 
 def test_a_fresh_home_gives_the_same_files_and_documents(tiny_day: Path, command: Run, tmp_path: Path) -> None:
@@ -36,7 +37,6 @@ def test_running_the_day_again_changes_nothing(tiny_day: Path, command: Run, tmp
     assert differences(before, content_of(home)) == []
 
 
-@pytest.mark.timeout(600)
 def test_a_killed_run_ends_in_the_same_state_when_run_again(tiny_day: Path, command: Run, tmp_path: Path) -> None:
     home = tmp_path / "home"
     moments = random.Random(int(os.environ.get("STRATEGY_PIPELINE_TEST_KILLS", "7")))
