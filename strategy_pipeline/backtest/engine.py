@@ -85,6 +85,7 @@ def backtest(
     costs = costs or Costs()
     arena = make_arena(bars, start, end)
     ranges = no_tables(len(bars.symbols)) if full else range_tables(arena.marks, arena.benchmark, arena.spans[:, tile.SPAN_START :])
+    slips = frozen(costs.slips(arena.marks))
     plan = make_plan(strategies, bars.symbols, bars.timeframe)
     source = _Source(Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES), plan)
     entries = [entry for entry in plan.entries if not source.blames(entry)]
@@ -99,7 +100,7 @@ def backtest(
         rows = frozen(np.asarray(block, dtype=np.int64))
         size = max(1, min(64, -(-len(block) // (4 * threads))))
         cuts = [(first, min(first + size, len(block))) for first in range(0, len(block), size)]
-        map_shards(partial(_run, arena, ranges, tables, costs, fill, rows, frozen(applies), sums, daily), cuts, workers=workers)
+        map_shards(partial(_run, arena, ranges, tables, costs, slips, fill, rows, frozen(applies), sums, daily), cuts, workers=workers)
     return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series, (start, end), tuple(metrics or METRICS))
 
 
@@ -109,10 +110,11 @@ def capture(strategy: Strategy, arena: Arena, costs: Costs, fill: str, series: A
     plan = make_plan([strategy], bars.symbols, bars.timeframe)
     source = _Source(Bank(bars, series=series, workers=1, max_bytes=BANK_BYTES), plan)
     t = source.tables(plan.entries)
+    slips = frozen(costs.slips(arena.marks))
     return [
         tile.capture(
             t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, t.aux, bars.open, bars.high, bars.low, bars.close, arena.next_bar,
-            arena.present, arena.spans, costs.fee, costs.slippage, fill == "close", costs.market_targets, symbol,
+            arena.present, arena.spans, costs.table, slips, arena.traded_value, fill == "close", costs.market_targets, symbol,
         )
         for symbol in range(len(bars.symbols))
     ]  # fmt: skip
@@ -132,15 +134,15 @@ class Tables:
 
 
 def _run(
-    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, costs: Costs, fill: str, rows: np.ndarray,
-    applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
+    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, costs: Costs, slips: np.ndarray, fill: str,
+    rows: np.ndarray,     applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
 ) -> None:  # fmt: skip
     bars = arena.bars
     full = ranges[0].shape[1] == 0
     tile.run_tile(
         t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, rows, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
         arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present,
-        arena.spans, arena.day_last, *ranges, full, costs.fee, costs.slippage, fill == "close", costs.market_targets, *cut, sums, daily,
+        arena.spans, arena.day_last, *ranges, full, costs.table, slips, fill == "close", costs.market_targets, *cut, sums, daily,
     )  # fmt: skip
 
 

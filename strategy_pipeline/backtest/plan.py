@@ -37,7 +37,7 @@ _MIRRORED = {
 _KINDS = {"percent": walk.PERCENT, "atr": walk.ATR}
 _SIZES = {"all_in": walk.ALL_IN, "fraction": walk.FRACTION, "volatility_target": walk.VOLATILITY_TARGET, "kelly": walk.KELLY}
 RULES = ("enter_long", "enter_short", "exit_long", "exit_short")
-LEVELS = ("stop", "take", "trail")
+LEVELS = ("stop", "take", "trail", "breakeven")
 
 Literal = tuple[int, int, int]  # op, left, right: indices into Plan.values
 
@@ -137,6 +137,7 @@ class Plan:
                     ints[row, walk.STOP_ROW + 2 * position] = aux[entry.aux[name]] if name in entry.aux else 0
                     floats[row, walk.STOP_VALUE + position] = level.value
             ints[row, walk.HOLD] = strategy.hold or 0
+            ints[row, walk.COOLDOWN] = strategy.cooldown or 0
             ints[row, walk.SIZE_KIND] = _SIZES[strategy.size.kind]
             ints[row, walk.SIZE_ROW] = aux[entry.aux["size"]] if "size" in entry.aux else 0
             floats[row, walk.SIZE_VALUE] = strategy.size.value
@@ -192,7 +193,7 @@ def _check_level(name: str, level: Level | None) -> None:
         raise StrategyError(f"{name}: Expected a distance in percent or atr, was {level.kind!r}; correct it")
     if not (math.isfinite(level.value) and level.value > 0):
         raise StrategyError(f"{name}: Expected a distance above 0, was {level.value}; it would close every position at once; correct it")
-    if level.kind == "percent" and name != "take" and level.value >= 1:
+    if level.kind == "percent" and name not in ("take", "breakeven") and level.value >= 1:
         raise StrategyError(f"{name}: Expected a distance below 100%, was {level.value:.0%}; a price cannot fall that far; correct it")
 
 

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 KELLY_TRADES = 20
+WORST_SLIP = 0.5  # whatever the impact
 KELLY_PROBE = 0.01
 REASONS = ("open", "signal", "stop", "trail", "take", "time", "delisted", "ruined")
 
@@ -67,6 +68,31 @@ class Rules:
     size: str = "all_in"
     size_value: float = 1.0
     sigma: Sequence[float] | None = None
+    breakeven: Distance | None = None
+    cooldown: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """`Costs` on one symbol: `slips` and `traded_value` by bar, the rest as there, as fractions."""
+
+    fee: float
+    maker: float
+    impact: float
+    capital: float
+    lot: float
+    min_notional: float
+    slips: Sequence[float]
+    traded_value: Sequence[float]
+    market_targets: bool = False
+
+    def slip(self, bar: int, notional: float) -> float:
+        """Slippage of a market fill of `notional`, in units of the starting equity."""
+        slip = self.slips[bar]
+        if self.impact > 0:
+            value = self.traded_value[bar]
+            slip = min(WORST_SLIP, slip + self.impact * math.sqrt(notional * self.capital / value)) if value > 0 else WORST_SLIP
+        return slip
 
 
 @dataclass(slots=True)
@@ -95,9 +121,7 @@ class Trade:
         return self.pnl / (self.size * self.entry_price)
 
 
-def simulate(
-    market: Market, rules: Rules, fee: float, slippage: float, fill: str, first: int, stop: int, market_targets: bool = False
-) -> tuple[list[Trade], list[float]]:
+def simulate(market: Market, rules: Rules, charges: Charges, fill: str, first: int, stop: int) -> tuple[list[Trade], list[float]]:
     """Trades of one strategy on one symbol, and its equity at every close of bars [first, stop), from 1 unit."""
     present = [not any(math.isnan(field[t]) for field in (market.open, market.high, market.low, market.close)) for t in range(stop)]
     last = max((t for t in range(len(market.close)) if not math.isnan(market.close[t])), default=-1)
@@ -111,25 +135,33 @@ def simulate(
     pending = ""  # why the position leaves at the next open
     order: tuple[int, int] | None = None  # (side, decision bar) of the entry to fill at this bar's open
     base = peak = mark = 0.0
+    resting = first  # no entry is decided before this bar
+    fee = charges.fee
 
     def enter(side: int, decision: int, bar: int, price: float) -> Trade | None:
         nonlocal base, peak
         weight = stake(rules, trades, decision)
         if money <= 0 or not weight > 0:
             return None
-        for distance in (rules.stop, rules.take, rules.trail):
+        for distance in (rules.stop, rules.take, rules.trail, rules.breakeven):
             if distance is not None and not distance.known(decision):
                 return None
-        paid = price * (1 + slippage) if side > 0 else price * (1 - slippage)
+        slip = charges.slip(bar, weight * money)
+        paid = price * (1 + slip) if side > 0 else price * (1 - slip)
         size = weight * money / (1 + fee) / paid
+        if charges.lot > 0:
+            size = math.floor(size * charges.capital / charges.lot) * charges.lot / charges.capital
+        if not size > 0 or size * paid * charges.capital < charges.min_notional:
+            return None
         cash = money - size * paid * (1 + fee) if side > 0 else money + size * paid * (1 - fee)
         base = peak = price
         trade = Trade(side, decision, bar, paid, size, money, cash)
         trades.append(trade)
         return trade
 
-    def leave(trade: Trade, bar: int, price: float, reason: str, slip: float) -> None:
-        nonlocal money, held, pending
+    def leave(trade: Trade, bar: int, price: float, reason: str, limit: bool = False) -> None:
+        nonlocal money, held, pending, resting
+        slip, fee = (0.0, charges.maker) if limit else (charges.slip(bar, trade.size * price), charges.fee)
         got = price * (1 - slip) if trade.side > 0 else price * (1 + slip)
         if trade.side > 0:
             money = trade.cash + trade.size * got * (1 - fee)
@@ -139,6 +171,8 @@ def simulate(
         money = max(money, 0.0)
         trade.exit_bar, trade.exit_price, trade.equity_after, trade.reason = bar, got, money, reason
         held, pending = None, ""
+        if rules.cooldown is not None and money < trade.equity_before:
+            resting = bar + rules.cooldown
 
     for t in range(first, stop):
         filled_exit = False
@@ -148,7 +182,7 @@ def simulate(
             if held is not None:
                 timed = rules.hold is not None and t >= held.entry_bar + rules.hold
                 if pending or timed:
-                    leave(held, t, o, pending or "time", slippage)
+                    leave(held, t, o, pending or "time")
                     filled_exit = True
             if order is not None and order[1] == t - 1:
                 held = enter(*order, t, o)
@@ -158,26 +192,32 @@ def simulate(
                 level, name = -math.inf * side, ""
                 if rules.stop is not None:
                     level, name = rules.stop.level(base, -side, d), "stop"
+                if (
+                    rules.breakeven is not None
+                    and side * peak >= side * rules.breakeven.level(base, side, d)
+                    and side * base > side * level
+                ):
+                    level, name = base, "stop"
                 if rules.trail is not None:
                     trailing = rules.trail.level(peak, -side, d)
                     if side * trailing > side * level:
                         level, name = trailing, "trail"
                 target = None if rules.take is None else rules.take.level(base, side, d)
                 if name and (low <= level if side > 0 else h >= level):
-                    leave(held, t, min(o, level) if side > 0 else max(o, level), name, slippage)
+                    leave(held, t, min(o, level) if side > 0 else max(o, level), name)
                     filled_exit = True
                 elif target is not None and (h >= target if side > 0 else low <= target):
-                    leave(held, t, max(o, target) if side > 0 else min(o, target), "take", slippage if market_targets else 0.0)
+                    leave(held, t, max(o, target) if side > 0 else min(o, target), "take", not charges.market_targets)
                     filled_exit = True
                 peak = max(peak, h) if side > 0 else min(peak, low)
             # 3. The close: decide; at close fill, fill.
             exit_now = held is not None and (rules.exit_long if held.side > 0 else rules.exit_short)[t]
             if held is not None and exit_now and at_close:
-                leave(held, t, c, "signal", slippage)
+                leave(held, t, c, "signal")
                 filled_exit = True
             elif held is not None and exit_now:
                 pending = "signal"
-            elif held is None:
+            elif held is None and t >= resting:
                 long = rules.enter_long[t] and not rules.exit_long[t]
                 short = rules.enter_short[t] and not rules.exit_short[t]
                 if long != short and not at_close:
@@ -186,7 +226,7 @@ def simulate(
                     held = enter(1 if long else -1, t, t, c)
             # 4. Delisting, and the mark of what is held.
             if held is not None and t == delisting:
-                leave(held, t, c, "delisted", slippage)
+                leave(held, t, c, "delisted")
             if held is not None:
                 mark = held.cash + held.side * held.size * c
                 if mark <= 0:

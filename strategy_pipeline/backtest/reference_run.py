@@ -12,7 +12,7 @@ from strategy_pipeline.backtest import tile
 from strategy_pipeline.backtest.arena import make_arena
 from strategy_pipeline.backtest.costs import Costs
 from strategy_pipeline.backtest.metrics import metrics_from_returns, trade_metrics
-from strategy_pipeline.backtest.reference import Distance, Market, Rules, Trade, simulate, trade_sums
+from strategy_pipeline.backtest.reference import Charges, Distance, Market, Rules, Trade, simulate, trade_sums
 from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
 from strategy_pipeline.market.timeframes import bars_per_year
@@ -48,13 +48,17 @@ def reference_backtest(
     bank = Bank(bars, series=series, workers=1)
     names = bars.symbols if strategy.symbols == ("*",) else strategy.symbols
     year = bars_per_year(bars.timeframe)
+    slips = costs.slips(arena.marks)
     runs = {}
     for s, symbol in enumerate(bars.symbols):
         if symbol not in names:
             continue
         first, stop, _, begin, until = (int(arena.spans[s, column]) for column in range(tile.SPAN_STOP + 1))
         market = Market(*(field[s].tolist() for field in (bars.open, bars.high, bars.low, bars.close)))
-        trades, equity = simulate(market, _rules(strategy, bank, s), costs.fee, costs.slippage, fill, first, stop, costs.market_targets)
+        fee, maker, impact, capital, lot, least = costs.table.tolist()
+        by_bar = slips[s].tolist(), arena.traded_value[s].tolist()
+        charges = Charges(fee, maker, impact, capital, lot, least, *by_bar, costs.market_targets)
+        trades, equity = simulate(market, _rules(strategy, bank, s), charges, fill, first, stop)
         marks = np.asarray(equity[begin - first : until - first])
         before = np.concatenate([[1.0], marks[:-1]])
         returns = np.divide(marks, before, out=np.ones(len(marks)), where=before > 0) - 1
@@ -81,4 +85,5 @@ def _rules(strategy: Strategy, bank: Bank, s: int) -> Rules:
         fires(strategy.enter_long), fires(strategy.enter_short), fires(strategy.exit_long), fires(strategy.exit_short),
         distance(strategy.stop), distance(strategy.take), distance(strategy.trail), strategy.hold,
         strategy.size.kind, strategy.size.value, None if sigma is None else bank.evaluate(sigma)[s].tolist(),
+        distance(strategy.breakeven), strategy.cooldown,
     )  # fmt: skip

@@ -53,7 +53,7 @@ def run_tile(
     marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
     next_bar: np.ndarray, present: np.ndarray, spans: np.ndarray, day_last: np.ndarray,
     heads: np.ndarray, tails: np.ndarray, joined: np.ndarray, full: bool,
-    fee: float, slippage: float, at_close: bool, market_targets: bool,
+    costs: np.ndarray, slips: np.ndarray, at_close: bool, market_targets: bool,
     start: int, stop: int, sums: np.ndarray, daily: np.ndarray,
 ) -> None:  # fmt: skip
     """Run strategies [start, stop): sums (n, n_symbols, N_SUMS) and daily (n, n_days), the sum over symbols.
@@ -80,7 +80,7 @@ def run_tile(
             signals(rows, steps, offsets, ints[i], s, present[s], stack, words)
             count = walk(
                 words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[i], floats[i],
-                span[FIRST], span[STOP], span[LAST], fee, slippage, at_close, market_targets, trade_ints, trade_floats,
+                span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], at_close, market_targets, trade_ints, trade_floats,
             )  # fmt: skip
             if not full and headline(
                 trade_ints, trade_floats, count, marks[s], benchmark[s], heads[s], tails[s], joined[s], span[SPAN_START], span[SPAN_STOP],
@@ -97,7 +97,7 @@ def run_tile(
 def capture(
     rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int, ints: np.ndarray, floats: np.ndarray, aux: np.ndarray,
     open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, next_bar: np.ndarray, present: np.ndarray,
-    spans: np.ndarray, fee: float, slippage: float, at_close: bool, market_targets: bool, s: int,
+    spans: np.ndarray, costs: np.ndarray, slips: np.ndarray, traded_value: np.ndarray, at_close: bool, market_targets: bool, s: int,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """The trades of the first strategy of the tables on symbol `s`."""
     n_bars = close.shape[1]
@@ -109,6 +109,6 @@ def capture(
     span = spans[s]
     count = walk(
         words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[0], floats[0],
-        span[FIRST], span[STOP], span[LAST], fee, slippage, at_close, market_targets, trade_ints, trade_floats,
+        span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], at_close, market_targets, trade_ints, trade_floats,
     )  # fmt: skip
     return trade_ints[:count].copy(), trade_floats[:count].copy()

@@ -13,15 +13,17 @@ import numpy as np
 from numba import njit
 
 from strategy_pipeline.backtest.bits import next_set
-from strategy_pipeline.backtest.reference import KELLY_PROBE, KELLY_TRADES
+from strategy_pipeline.backtest.reference import KELLY_PROBE, KELLY_TRADES, WORST_SLIP
 
 OPEN, SIGNAL, STOP, TRAIL, TAKE, TIME, DELISTED, RUINED = range(8)
 NONE, PERCENT, ATR = range(3)
 ALL_IN, FRACTION, VOLATILITY_TARGET, KELLY = range(4)
 # Columns of a strategy's integers, and of its floats.
 (ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT, STOP_KIND, STOP_ROW, TAKE_KIND, TAKE_ROW, TRAIL_KIND, TRAIL_ROW,
- HOLD, SIZE_KIND, SIZE_ROW, SYMBOL, N_INTS) = range(15)  # fmt: skip
-STOP_VALUE, TAKE_VALUE, TRAIL_VALUE, SIZE_VALUE, N_FLOATS = range(5)
+ EVEN_KIND, EVEN_ROW, HOLD, COOLDOWN, SIZE_KIND, SIZE_ROW, N_INTS) = range(17)  # fmt: skip
+STOP_VALUE, TAKE_VALUE, TRAIL_VALUE, EVEN_VALUE, SIZE_VALUE, N_FLOATS = range(6)
+# What trading costs: see `costs.Costs.table`.
+FEE, MAKER, IMPACT, CAPITAL, LOT, MIN_NOTIONAL, N_COSTS = range(7)
 # Columns of a trade's integers, and of its floats.
 SIDE, DECISION, ENTRY, EXIT, REASON, IS_RUINED, N_TRADE_INTS = range(7)
 ENTRY_PRICE, UNITS, BEFORE, CASH, EXIT_PRICE, AFTER, N_TRADE_FLOATS = range(7)
@@ -53,6 +55,11 @@ def _level(price: float, direction: int, kind: int, value: float, atr: float) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _slip(slip: float, impact: float, notional: float, value: float) -> float:
+    return min(WORST_SLIP, slip + impact * math.sqrt(notional / value)) if value > 0 else WORST_SLIP
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _stake(kind: int, value: float, sigma: float, won: int, lost: int, won_sum: float, lost_sum: float) -> float:
     if kind == ALL_IN:
         return 1.0
@@ -72,7 +79,7 @@ def walk(
     enter: np.ndarray, long: np.ndarray, exit_long: np.ndarray, exit_short: np.ndarray,
     open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, next_bar: np.ndarray,
     aux: np.ndarray, symbol: int, ints: np.ndarray, floats: np.ndarray,
-    first: int, stop: int, last: int, fee: float, slippage: float, at_close: bool, market_targets: bool,
+    first: int, stop: int, last: int, costs: np.ndarray, slips: np.ndarray, traded_value: np.ndarray, at_close: bool, market_targets: bool,
     trade_ints: np.ndarray, trade_floats: np.ndarray,
 ) -> int:  # fmt: skip
     """Trades of one strategy on one symbol, in order; returns how many.
@@ -82,6 +89,7 @@ def walk(
     open_, high, low, close : float64 (n_bars,); next_bar : int32 (n_bars + 1,), the first bar that exists at
         or after each, n_bars for none
     aux : float64 (n_aux, n_symbols, n_bars), ATRs and volatilities
+    costs : float64 (N_COSTS,); slips, traded_value : float64 (n_bars,), slippage as a fraction of price, and quote units
     first, stop : the trading window; last : the symbol's last bar in all bars given
     trade_ints, trade_floats : (n_bars + 1, N_TRADE_INTS / N_TRADE_FLOATS), overwritten
     """
@@ -89,7 +97,8 @@ def walk(
     delisting = last if last < n_bars - 1 and last < stop else -1
     end = min(stop, last + 1)
     stop_kind, take_kind, trail_kind, size_kind, hold = ints[STOP_KIND], ints[TAKE_KIND], ints[TRAIL_KIND], ints[SIZE_KIND], ints[HOLD]
-    buys, sells = 1 + slippage, 1 - slippage
+    even_kind, cooldown = ints[EVEN_KIND], ints[COOLDOWN]
+    fee, impact, capital, lot = costs[FEE], costs[IMPACT], costs[CAPITAL], costs[LOT]
     money = 1.0
     count = 0
     won, lost, won_sum, lost_sum = 0, 0, 0.0, 0.0
@@ -110,12 +119,22 @@ def walk(
         side = 1 if (long[t >> 6] >> np.uint64(t & 63)) & np.uint64(1) else -1
         weight = _stake(size_kind, floats[SIZE_VALUE], aux[ints[SIZE_ROW], symbol, t], won, lost, won_sum, lost_sum)
         stop_atr, take_atr, trail_atr = aux[ints[STOP_ROW], symbol, t], aux[ints[TAKE_ROW], symbol, t], aux[ints[TRAIL_ROW], symbol, t]
+        even_atr = aux[ints[EVEN_ROW], symbol, t]
         if not weight > 0:
             continue
         if (stop_kind == ATR and not stop_atr > 0) or (take_kind == ATR and not take_atr > 0) or (trail_kind == ATR and not trail_atr > 0):
             continue
-        paid = base * buys if side > 0 else base * sells
+        if even_kind == ATR and not even_atr > 0:
+            continue
+        slip = slips[entry]
+        if impact > 0:
+            slip = _slip(slip, impact, weight * money * capital, traded_value[entry])
+        paid = base * (1 + slip) if side > 0 else base * (1 - slip)
         size = weight * money / (1 + fee) / paid
+        if lot > 0:
+            size = math.floor(size * capital / lot) * lot / capital
+        if not size > 0 or size * paid * capital < costs[MIN_NOTIONAL]:
+            continue
         cash = money - size * paid * (1 + fee) if side > 0 else money + size * paid * (1 - fee)
         units = side * size
 
@@ -152,13 +171,21 @@ def walk(
         stop_level = -math.inf * side
         if stop_kind != NONE:
             stop_level = _level(base, -side, stop_kind, floats[STOP_VALUE], stop_atr)
+        initial = stop_level
         target = math.inf * side
         if take_kind != NONE:
             target = _level(base, side, take_kind, floats[TAKE_VALUE], take_atr)
-        if trail_kind != NONE:
+        if trail_kind != NONE or even_kind != NONE:
             peak = base
+            trailing = -math.inf * side
+            trigger = math.inf * side
+            if even_kind != NONE:
+                trigger = _level(base, side, even_kind, floats[EVEN_VALUE], even_atr)
             for b in range(scan_start, scan_stop):
-                trailing = _level(peak, -side, trail_kind, floats[TRAIL_VALUE], trail_atr)
+                if trail_kind != NONE:
+                    trailing = _level(peak, -side, trail_kind, floats[TRAIL_VALUE], trail_atr)
+                if side * peak >= side * trigger and side * base > side * stop_level:
+                    stop_level = base
                 if side > 0:
                     level = max(stop_level, trailing)
                     if low[b] <= level:
@@ -199,7 +226,7 @@ def walk(
 
         # A short can lose more than there is: the first close before the exit at which equity is gone. A fixed
         # stop that leaves equity positive is touched no later than that, so then there is nothing to look for.
-        if side < 0 and not (stop_kind != NONE and cash + units * stop_level > 0):
+        if side < 0 and not (stop_kind != NONE and cash + units * initial > 0):
             for b in range(entry, min(leave, end)):
                 if cash + units * close[b] <= 0:
                     leave, price, reason, at_open = b, close[b], RUINED, False
@@ -225,13 +252,17 @@ def walk(
         else:
             if math.isnan(price):
                 price = open_[leave] if at_open else close[leave]
-            slips = reason != TAKE or market_targets
+            rate, slip = costs[MAKER], 0.0
+            if reason != TAKE or market_targets:
+                rate, slip = fee, slips[leave]
+                if impact > 0:
+                    slip = _slip(slip, impact, size * price * capital, traded_value[leave])
             if side > 0:
-                got = price * sells if slips else price
-                money = cash + size * got * (1 - fee)
+                got = price * (1 - slip)
+                money = cash + size * got * (1 - rate)
             else:
-                got = price * buys if slips else price
-                money = cash - size * got * (1 + fee)
+                got = price * (1 + slip)
+                money = cash - size * got * (1 + rate)
             if money <= 0:
                 money = 0.0
                 trade_ints[count - 1, IS_RUINED] = 1
@@ -242,4 +273,6 @@ def walk(
         else:
             lost, lost_sum = lost + 1, lost_sum - net
         position = leave + 1 if at_close else leave
+        if money < before:
+            position = max(position, leave + cooldown)
     return count

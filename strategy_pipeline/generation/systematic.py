@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from strategy_pipeline.generation.template import Sentence, Template
 from strategy_pipeline.generation.templates import TEMPLATES
 from strategy_pipeline.generation.variants import HOLDS, LIMITS, RISKS, SIDES, Filter, filters, sizes
 from strategy_pipeline.rng import generator
-from strategy_pipeline.strategies.conditions import And, Condition
+from strategy_pipeline.strategies.conditions import And
 from strategy_pipeline.strategies.strategy import Strategy
 from strategy_pipeline.strategies.validation import problems
 
@@ -143,7 +144,7 @@ class _Grid:
         numbers = template.numbers({slot.name: slot.values[i] for slot, i in zip(template.slots, point[1 : 1 + slots], strict=True)})
         side, filtered, risk, hold, size, symbols = point[1 + slots :]
         sides, extra, levels = SIDES[side], self.filters[filtered], RISKS[risk]
-        rules: dict[str, Condition | None] = {}
+        rules: dict[str, Any] = {}
         for name in sides:
             entry = sentence.rule(f"enter_{name}", numbers)
             if entry is not None and extra is not None:

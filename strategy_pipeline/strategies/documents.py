@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 _DEEPEST = 60
 _CONDITIONS = ("enter_long", "enter_short", "exit_long", "exit_short")
-_LEVELS = ("stop", "take", "trail")
-_KEYS = {"schema", "family", "symbols", "timeframe", "hold", "size", *_CONDITIONS, *_LEVELS}
+_LEVELS = ("stop", "take", "trail", "breakeven")
+_KEYS = {"schema", "family", "symbols", "timeframe", "hold", "cooldown", "size", *_CONDITIONS, *_LEVELS}
 
 
 def value_document(value: Value) -> Any:
@@ -85,6 +85,8 @@ def strategy_document(strategy: Strategy) -> dict[str, Any]:
             document[key] = level_document(level)
     if strategy.hold is not None:
         document["hold"] = strategy.hold
+    if strategy.cooldown is not None:
+        document["cooldown"] = strategy.cooldown
     document["size"] = size_document(strategy.size)
     return document
 
@@ -115,6 +117,8 @@ def canonical_json(strategy: Strategy) -> str:
             parts[key] = _encode(level_document(level))
     if strategy.hold is not None:
         parts["hold"] = str(strategy.hold)
+    if strategy.cooldown is not None:
+        parts["cooldown"] = str(strategy.cooldown)
     return "{" + ",".join(f'"{key}":{parts[key]}' for key in sorted(parts)) + "}"
 
 
@@ -227,6 +231,8 @@ def read_strategy(document: object) -> Strategy:
             given[key] = Level(kind, _number(level["value"], f"{key}.value"), length)
     if parts.get("hold") is not None:
         given["hold"] = _integer(parts["hold"], "hold")
+    if parts.get("cooldown") is not None:
+        given["cooldown"] = _integer(parts["cooldown"], "cooldown")
     if parts.get("size") is not None:
         size = _mapping(parts["size"], "size", {"kind", "value", "series"}, ("kind",))
         series = None if size.get("series") is None else read_value(size["series"], "size.series")

@@ -26,7 +26,7 @@ def values_of(strategy: Strategy) -> tuple[Value, ...]:
     needed: dict[Value, None] = {}
     for part in conditions_of(strategy):
         needed.update(dict.fromkeys(side for side in (part.left, part.right) if not isinstance(side, Number)))
-    for level in (strategy.stop, strategy.take, strategy.trail):
+    for level in (strategy.stop, strategy.take, strategy.trail, strategy.breakeven):
         if level is not None and level.kind == "atr":
             needed[atr_series(level)] = None
     if (volatility := sizing_series(strategy)) is not None:

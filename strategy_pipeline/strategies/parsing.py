@@ -4,7 +4,8 @@ Grammar, loosest binding first::
 
     strategy   = family "on" ("*" | SYMBOL {"," SYMBOL}) TIMEFRAME {statement}
     statement  = "enter" ("long" | "short") "when" condition | "exit" ["long" | "short"] "when" condition
-               | ("stop" | "take" | "trail") level | "hold" ["at" "most"] NUMBER ["bar" | "bars"] | "size" size
+               | ("stop" | "take" | "trail" | "breakeven") level
+               | "hold" ["at" "most"] NUMBER ["bar" | "bars"] | "cooldown" NUMBER ["bar" | "bars"] | "size" size
     condition  = and-term {"or" and-term};  and-term = not-term {"and" not-term};  not-term = {"not"} comparison
     comparison = sum [(">" | "<" | ">=" | "<=") sum] | "crosses_above(a, b)" | "crosses_below(a, b)" | "between(x, low, high)"
     sum        = product {("+" | "-") product};  product = unary {("*" | "/") unary};  unary = {"-"} term
@@ -28,7 +29,7 @@ from strategy_pipeline.strategies.vocabulary import CONDITION_FUNCTIONS, FUNCTIO
 
 _DEEPEST = 50
 _LONGEST = 100_000
-STATEMENTS = ("enter", "exit", "stop", "take", "trail", "hold", "size")
+STATEMENTS = ("enter", "exit", "stop", "take", "trail", "breakeven", "hold", "cooldown", "size")
 _RESERVED = {*STATEMENTS, "and", "or", "not", "when", "on"}
 _CONDITION_TYPES = (Compare, Not, And, Or)
 
@@ -157,15 +158,15 @@ class _Parser:
                 self.expected("'when'" if chosen else "'when', 'long' or 'short'", ("when", "long", "short"))
             condition = self.condition()
             return {f"exit_{side}": condition for side in ((chosen.text,) if chosen else ("long", "short"))}
-        if word == "hold":
-            if self.accept("at"):
+        if word in ("hold", "cooldown"):
+            if word == "hold" and self.accept("at"):
                 self.require("most")
             token = self.token
             number, percent = self.number("a number of bars")
             if percent or number != int(number) or number < 1:
                 self.fail(f"Expected a whole number of bars, 1 or more, was {self.text[token.at : self.token.at].strip()!r}.", token)
             self.accept("bars", "bar")
-            return {"hold": int(number)}
+            return {word: int(number)}
         if word == "size":
             return {"size": self.size()}
         return {word: self.level(word)}

@@ -24,7 +24,7 @@ FAMILIES = (
     "momentum", "mean_reversion", "breakout", "trend", "volatility", "volume", "sentiment", "macro", "cross_asset", "ml", "rl", "ensemble",
 )  # fmt: skip
 # Widest distances that still mean something: a stop of 100 % is never reached from above zero.
-_LIMITS = {"stop": 1.0, "trail": 1.0, "take": 10.0}
+_LIMITS = {"stop": 1.0, "trail": 1.0, "take": 10.0, "breakeven": 10.0}
 _ATR_MULTIPLE = 100.0
 _SIZES = {"all_in": 1.0, "fraction": 1.0, "volatility_target": 5.0, "kelly": 1.0}
 
@@ -71,6 +71,11 @@ class Strategy:
         Distances set from the fill price before slippage; None is none.
     hold
         Leave at the open of entry bar + hold; None is no limit.
+    breakeven
+        Once the price has moved this far in favour, by the bars before, the stop stands at the fill price before slippage
+        at least.
+    cooldown
+        Bars, the one of the exit included, at which no entry is decided after a losing trade.
     """
 
     family: str
@@ -85,6 +90,8 @@ class Strategy:
     trail: Level | None = None
     hold: int | None = None
     size: Size = Size("all_in")
+    breakeven: Level | None = None
+    cooldown: int | None = None
     _id: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -103,11 +110,13 @@ class Strategy:
                     entered = name.startswith("enter") or getattr(self, f"enter_{side}") is not None
                     own = settled(condition, self.timeframe)
                     settle(self, name, own if entered else None)
-        for name in ("stop", "take", "trail"):
+        for name in ("stop", "take", "trail", "breakeven"):
             if getattr(self, name) is not None:
                 settle(self, name, _level(name, getattr(self, name)))
         if self.hold is not None:
             settle(self, "hold", _whole("hold", self.hold, 1, 1_000_000))
+        if self.cooldown is not None:
+            settle(self, "cooldown", _whole("cooldown", self.cooldown, 1, 1_000_000))
         settle(self, "size", _size(self.size, self.timeframe))
 
     @property

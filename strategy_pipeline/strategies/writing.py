@@ -126,9 +126,12 @@ def strategy_text(strategy: Strategy) -> str:
             lines.append(f"exit long when {condition_text(strategy.exit_long)}")
         if strategy.exit_short is not None:
             lines.append(f"exit short when {condition_text(strategy.exit_short)}")
-    limits = [f"{name} {level_text(level)}" for name in ("stop", "take", "trail") if (level := getattr(strategy, name)) is not None]
+    names = ("stop", "take", "trail", "breakeven")
+    limits = [f"{name} {level_text(level)}" for name in names if (level := getattr(strategy, name)) is not None]
     if strategy.hold is not None:
         limits.append(f"hold at most {strategy.hold} {'bar' if strategy.hold == 1 else 'bars'}")
+    if strategy.cooldown is not None:
+        limits.append(f"cooldown {strategy.cooldown} {'bar' if strategy.cooldown == 1 else 'bars'}")
     if limits:
         lines.append(", ".join(limits))
     lines.append(f"size {size_text(strategy.size)}")

@@ -199,3 +199,42 @@ def test_kelly_learns_from_closed_trades_only() -> None:
     assert weight[:20] == pytest.approx(0.01)
     won, lost = 14, 6
     assert weight[20] == pytest.approx(0.5 * (won / 20 - (lost / 20) / (0.1 / 0.05)))
+
+
+def test_a_breakeven_stop_stands_at_the_fill_once_the_price_went_far_enough() -> None:
+    # The high of bar 2 arms it, so bar 2's own low of 98 does not touch it; bar 3 falls through 100.
+    bars = bars_of(flat(100), flat(100), (100, 106, 98, 104), (103, 104, 97, 98), flat(98))
+    trades, _, _ = run(bars, [0], breakeven=Level("percent", 0.05))
+    assert hours(trades, "exit") == [3]
+    assert (trades["exit_price"][0], trades["reason"][0]) == (100, "stop")
+    unarmed, _, _ = run(bars, [0], breakeven=Level("percent", 0.07))
+    assert unarmed["reason"].tolist() == ["open"]
+
+
+def test_after_a_losing_trade_and_no_other_entries_rest_for_the_cooldown() -> None:
+    falling = bars_of(*[flat(100 - i) for i in range(10)])
+    assert hours(run(falling, list(range(10)), [2], cooldown=3)[0], "entry") == [1, 7]  # left at 3; 3, 4 and 5 are passed over
+    rising = bars_of(*[flat(100 + i) for i in range(10)])
+    assert hours(run(rising, list(range(10)), [2], cooldown=3)[0], "entry") == [1, 4]
+
+
+def test_positions_are_whole_lots_and_too_small_ones_lapse() -> None:
+    bars = bars_of(*[flat(30)] * 4)
+    lots, _, _ = run(bars, [0], costs=Costs(0, 0, capital=100, lot=0.5))
+    assert lots["size"][0] == pytest.approx(3.0 / 100)  # 3.33 units rounded down to 3.0
+    small, _, _ = run(bars, [0], costs=Costs(0, 0, capital=100, min_notional=101))
+    assert small.empty
+
+
+def test_a_target_pays_the_maker_fee_and_a_stop_the_taker_fee() -> None:
+    bars = bars_of(flat(100), flat(100), (100, 111, 100, 110), flat(110))
+    trades, _, _ = run(bars, [0], take=Level("percent", 0.1), costs=Costs(100, 0, maker_fee_bps=0))
+    assert trades["equity_after"][0] == pytest.approx(110 / 101)
+
+
+def test_slippage_grows_with_volatility_before_the_fill_and_with_the_root_of_participation() -> None:
+    bars = bars_of(flat(100), flat(110), flat(110), flat(110), flat(110))
+    calm, _, _ = run(bars, [1], costs=Costs(0, 0, slippage_volatility=0.5))
+    assert calm["entry_price"][0] == pytest.approx(110 * (1 + 0.5 * (0 + 0.1) / 2))
+    heavy, _, _ = run(bars, [1], costs=Costs(0, 0, impact=0.1, capital=110 * 25))
+    assert heavy["entry_price"][0] == pytest.approx(110 * (1 + 0.1 * 0.5))  # a quarter of the bar's 100 x 110

@@ -107,8 +107,19 @@ def _draw(rng: np.random.Generator, bars: Bars) -> Strategy:
     return Strategy(
         "momentum", symbols, "1h", long, short, maybe(0.7), maybe(0.7), level(), level(), level(),
         int(rng.integers(1, 30)) if rng.random() < 0.4 else None, size,
+        level() if rng.random() < 0.4 else None, int(rng.integers(1, 20)) if rng.random() < 0.3 else None,
     )  # fmt: skip
 
 
 def make_costs(rng: np.random.Generator) -> Costs:
-    return Costs(float(rng.choice([0.0, 10.0, 80.0])), float(rng.choice([0.0, 5.0, 200.0])), bool(rng.random() < 0.3))
+    more = {}
+    if rng.random() < 0.5:
+        more = {
+            "maker_fee_bps": float(rng.choice([0.0, 30.0])),
+            "slippage_volatility": float(rng.choice([0.0, 0.5])),
+            "impact": float(rng.choice([0.0, 0.1, 2.0])),
+            "capital": float(rng.choice([50.0, 10_000.0])),
+            "lot": float(rng.choice([0.0, 0.01, 0.3])),
+            "min_notional": float(rng.choice([0.0, 20.0])),
+        }
+    return Costs(float(rng.choice([0.0, 10.0, 80.0])), float(rng.choice([0.0, 5.0, 200.0])), bool(rng.random() < 0.3), **more)

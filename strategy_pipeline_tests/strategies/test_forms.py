@@ -122,3 +122,13 @@ def test_no_text_raises_anything_but_a_strategy_error(text: str) -> None:
             read(text)
         except StrategyError as error:
             assert "\n" not in str(error)
+
+
+def test_breakeven_and_cooldown_read_back_and_leave_other_ids_alone() -> None:
+    plain = "trend on BTC/USDT 1h\nenter long when close > sma(close, 20)\n"
+    both = parse(plain + "stop 3%, breakeven 1.5 atr(14), cooldown 12 bars\nsize all_in")
+    assert parse(both.text) == both == Strategy.from_json(json.loads(json.dumps(both.to_json())))
+    assert canonical_json(both) == json.dumps(both.to_json(), sort_keys=True, separators=(",", ":"))
+    assert not {"breakeven", "cooldown"} & set(parse(plain + "size all_in").to_json())
+    with pytest.raises(StrategyError, match="whole number of bars"):
+        parse(plain + "cooldown 0 bars\nsize all_in")
