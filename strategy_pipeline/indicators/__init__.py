@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Param,
         catalog,
         indicator,
+        length,
         names,
         spec,
     )  # fmt: skip
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ARITHMETIC", "UNITS", "Arithmetic", "Bank", "Indicator", "IndicatorParameterError", "Number", "Output", "Param",
     "Series", "UnknownSeriesError", "Value", "bars_needed", "book_series", "catalog", "compute", "first_bar_needed",
-    "indicator", "macro_series", "names", "spec", "term",
+    "indicator", "length", "macro_series", "names", "spec", "term",
 ]  # fmt: skip
 
 # Expressions cost nothing to import; the catalog brings TA-Lib and numba and waits until it is asked for.
 _HOME = {
-    "registry": ("UNITS", "Indicator", "IndicatorParameterError", "Output", "Param", "catalog", "indicator", "names", "spec"),
+    "registry": ("UNITS", "Indicator", "IndicatorParameterError", "Output", "Param", "catalog", "indicator", "length", "names", "spec"),
     "bank": ("Bank", "UnknownSeriesError", "compute"),
     "named": ("book_series", "macro_series"),
     "terms": ("bars_needed", "first_bar_needed", "term"),
