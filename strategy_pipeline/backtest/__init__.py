@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strategy_pipeline.backtest.costs import Costs
     from strategy_pipeline.backtest.engine import backtest
+    from strategy_pipeline.backtest.folds import WalkForward, walk_forward, walk_forward_matrix
     from strategy_pipeline.backtest.metrics import HEADLINE_METRICS, METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
     from strategy_pipeline.backtest.positions import next_positions
     from strategy_pipeline.backtest.reference_run import ReferenceRun, reference_backtest
     from strategy_pipeline.backtest.result import BacktestResult
     from strategy_pipeline.backtest.robustness import MonteCarlo, monte_carlo
+    from strategy_pipeline.backtest.simulations import bootstrap_prices, skip_trades
 
 _HOME = {
     "Costs": "costs",
@@ -35,6 +37,11 @@ _HOME = {
     "monte_carlo": "robustness",
     "next_positions": "positions",
     "MonteCarlo": "robustness",
+    "bootstrap_prices": "simulations",
+    "skip_trades": "simulations",
+    "WalkForward": "folds",
+    "walk_forward": "folds",
+    "walk_forward_matrix": "folds",
 }
 
 __all__ = [
@@ -46,11 +53,16 @@ __all__ = [
     "Costs",
     "MonteCarlo",
     "ReferenceRun",
+    "WalkForward",
     "backtest",
+    "bootstrap_prices",
     "metrics_from_returns",
     "monte_carlo",
     "next_positions",
     "reference_backtest",
+    "skip_trades",
+    "walk_forward",
+    "walk_forward_matrix",
 ]
 
 
