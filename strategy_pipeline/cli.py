@@ -281,13 +281,16 @@ def audit(settings: Settings, what: str, times: int, day: dt.datetime | None, as
 
     workspace, date = _open(settings, day)
     frame = run_audit(workspace, date, what, times, quiet=as_json)
-    failed = frame[~frame["passed"]]
+    judged = frame["compared"] > 0 if what == "warmup" else frame["compared"] >= 0
+    failed = frame[~frame["passed"] & judged]
     if as_json:
         click.echo(frame.to_json(orient="records"))
     else:
         if len(failed):
             console.table(failed, "differ", most=100)
-        console.lines([f"{len(frame) - len(failed)} of {len(frame)} passed the {what} audit at {times} moments"])
+        for name, note in zip(frame["name"][~judged], frame["note"][~judged], strict=True):
+            console.lines([f"not judged: {name} ({note}); give more history"])
+        console.lines([f"{int(frame['passed'].sum())} of {int(judged.sum())} passed the {what} audit at {times} moments"])
     if len(failed):
         sys.exit(1)
 

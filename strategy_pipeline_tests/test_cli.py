@@ -229,12 +229,23 @@ def test_the_audit_passes_and_a_failure_ends_with_1(
     rows = strict(said("audit", "lookahead", "--times", "1", "--date", "2025-06-29", "--feature-set", "standard", "--json"))
     assert {row["name"].split(".")[0] for row in rows} == {"sma", "rsi", "atr", "obv", "standard"}
     assert all(row["passed"] for row in rows)
-    frame = pd.DataFrame({"name": ["peeks"], "passed": [False], "worst": [1.0]})
+    frame = pd.DataFrame({"name": ["peeks"], "passed": [False], "worst": [1.0], "compared": [7], "note": [""]})
     monkeypatch.setattr("strategy_pipeline.show.run_audit", lambda *args, **options: frame)
     with pytest.raises(SystemExit) as stopped:
         main(["audit", "lookahead", "--date", "2025-06-29"])
     assert stopped.value.code == 1
     assert "peeks" in capsys.readouterr().out
+
+
+def test_an_entry_whose_warm_up_exceeds_the_history_is_not_judged(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"name": ["sma", "slow"], "passed": [True, False], "worst": [0.0, 0.0], "compared": [7, 0], "note": ["", "takes 5030 bars"]}
+    monkeypatch.setattr("strategy_pipeline.show.run_audit", lambda *args, **options: pd.DataFrame(rows))
+    main(["audit", "warmup", "--date", "2025-06-29"])
+    said = capsys.readouterr().out
+    assert "not judged: slow (takes 5030 bars)" in said
+    assert "1 of 1 passed" in said
 
 
 def _few(names: tuple[str, ...]) -> Callable[[], pd.DataFrame]:

@@ -102,14 +102,18 @@ def run_stage(workspace: Workspace, name: str, day: dt.date) -> StageReport:
 
 
 def run_missing(workspace: Workspace, name: str, day: dt.date) -> None:
-    """Runs every stage that `name` of `day` needs and that has no record yet, then `name` itself if absent."""
+    """Runs every stage that `name` of `day` needs and that has no record yet under these settings, then `name` itself.
+
+    A record made under settings that can change results counts as missing: what is shown is what the settings say.
+    """
     for upstream in STAGES[name].inputs:
         if STAGES[upstream].job == "retrain":
             if workspace.models_due(day):
                 _retrain(workspace, day)
         else:
             run_missing(workspace, upstream, day)
-    if workspace.record(name, day) is None:
+    record = workspace.record(name, day)
+    if record is None or record.settings != workspace.settings.fingerprint:
         run_stage(workspace, name, day)
 
 
