@@ -1,8 +1,9 @@
 """What models see: point-in-time feature matrices.
 
-What belongs here: named, versioned sets of features, the code that builds them from bars and observation tables
-using only rows available by the close of each bar, and scaling fitted on training windows. What does not: formulas
-of indicators (`indicators/`), labels and models (`forecasting/`), where matrices are kept (`store/`).
+What belongs here: named, versioned sets of features, the code that builds them from bars and observation tables using
+only rows available by the close of each bar, the sentiment of texts and whom they are about, scaling fitted on training
+windows, drift between windows, and the gate that refuses rows unlike training. What does not: formulas of indicators
+(`indicators/`), labels and models (`forecasting/`), where matrices are kept (`store/`).
 """
 
 from __future__ import annotations
@@ -12,21 +13,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from strategy_pipeline.features.building import build
+    from strategy_pipeline.features.describe import feature_table
+    from strategy_pipeline.features.drift import DriftReference, DriftReport
+    from strategy_pipeline.features.entities import EntityMatcher
+    from strategy_pipeline.features.gate import DissimilarityGate
     from strategy_pipeline.features.matrix import FeatureMatrix
     from strategy_pipeline.features.scaling import RankScaler, RobustScaler
-    from strategy_pipeline.features.sentiment import score_text
+    from strategy_pipeline.features.sentiment import TextScorer, score_text, text_scorer
     from strategy_pipeline.features.sets import FEATURE_SETS, Feature, FeatureSet, UnknownFeatureSetError
 
 __all__ = [
-    "FEATURE_SETS", "Feature", "FeatureMatrix", "FeatureSet", "RankScaler", "RobustScaler", "UnknownFeatureSetError", "build",
-    "score_text",
+    "FEATURE_SETS", "DissimilarityGate", "DriftReference", "DriftReport", "EntityMatcher", "Feature", "FeatureMatrix", "FeatureSet",
+    "RankScaler", "RobustScaler", "TextScorer", "UnknownFeatureSetError", "build", "feature_table", "score_text", "text_scorer",
 ]  # fmt: skip
 
 _HOME = {
     "building": ("build",),
+    "describe": ("feature_table",),
+    "drift": ("DriftReference", "DriftReport"),
+    "entities": ("EntityMatcher",),
+    "gate": ("DissimilarityGate",),
     "matrix": ("FeatureMatrix",),
     "scaling": ("RankScaler", "RobustScaler"),
-    "sentiment": ("score_text",),
+    "sentiment": ("TextScorer", "score_text", "text_scorer"),
     "sets": ("FEATURE_SETS", "Feature", "FeatureSet", "UnknownFeatureSetError"),
 }
 _MODULE_OF = {name: module for module, exported in _HOME.items() for name in exported}

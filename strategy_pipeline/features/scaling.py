@@ -18,7 +18,7 @@ from strategy_pipeline.market import timeframes as tf
 Array = np.ndarray
 
 
-def _training(matrix: FeatureMatrix, through: Any) -> Array:
+def training_rows(matrix: FeatureMatrix, through: Any) -> Array:
     """Rows known at `through` or before, float64 (rows, n_features); NoDataError when there are none."""
     stop = int(np.searchsorted(matrix.available_at, tf.to_time(through), side="right"))
     if stop == 0:
@@ -50,7 +50,7 @@ class RobustScaler:
     def fit(cls, matrix: FeatureMatrix, through: Any, *, clip: float = 8.0) -> RobustScaler:
         """Learn from the rows known at `through` or before; later rows cannot change the fit."""
         median, scale = np.zeros(matrix.n_features), np.ones(matrix.n_features)
-        for k, column in enumerate(_columns(_training(matrix, through))):
+        for k, column in enumerate(_columns(training_rows(matrix, through))):
             if len(column):
                 low, median[k], high = np.quantile(column, [0.25, 0.5, 0.75])
                 spread = (high - low) / 1.349
@@ -90,7 +90,7 @@ class RankScaler:
     def fit(cls, matrix: FeatureMatrix, through: Any, *, quantiles: int = 257) -> RankScaler:
         """Learn from the rows known at `through` or before; later rows cannot change the fit."""
         grid = np.full((matrix.n_features, quantiles), np.nan)
-        for k, column in enumerate(_columns(_training(matrix, through))):
+        for k, column in enumerate(_columns(training_rows(matrix, through))):
             if len(column):
                 grid[k] = np.quantile(column, np.linspace(0.0, 1.0, quantiles))
         return cls(matrix.feature_names, grid)

@@ -29,10 +29,10 @@ ATOM = b"""<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title
 POSTS = {
     "kind": "Listing",
     "data": {"children": [
-        {"kind": "t3", "data": {"id": "p1", "subreddit": "Bitcoin", "title": "To the moon", "selftext": "love it", "created_utc": 1709287200.0,
-                                "author": "someone", "score": 12}},
-        {"kind": "t3", "data": {"id": "p2", "subreddit": "Bitcoin", "title": "Sold", "selftext": "", "created_utc": 1709290800.0,
-                                "author": None, "score": 3}},
+        {"kind": "t3", "data": {"id": "p1", "subreddit": "Bitcoin", "title": "To the moon", "selftext": "love it", "author": "someone",
+                                "created_utc": 1709287200.0, "score": 12}},
+        {"kind": "t3", "data": {"id": "p2", "subreddit": "Bitcoin", "title": "Sold", "selftext": "", "author": None,
+                                "created_utc": 1709290800.0, "score": 3}},
     ]},
 }  # fmt: skip
 FNG = {"name": "Fear and Greed Index", "data": [
@@ -46,7 +46,8 @@ FRED = {
 COINS = [
     {"id": "bitcoin", "symbol": "btc", "market_cap": 1.2e12, "circulating_supply": 19.6e6, "total_volume": 4e10,
      "last_updated": "2024-03-01T11:59:30.000Z"},
-    {"id": "unasked", "symbol": "btc", "market_cap": 5, "circulating_supply": 1, "total_volume": 1, "last_updated": "2024-03-01T11:59:30.000Z"},
+    {"id": "unasked", "symbol": "btc", "market_cap": 5, "circulating_supply": 1, "total_volume": 1,
+     "last_updated": "2024-03-01T11:59:30.000Z"},
     {"id": "ethereum", "symbol": "eth", "market_cap": 4e11, "circulating_supply": None, "total_volume": 2e10,
      "last_updated": "2024-03-01T11:58:30.000Z"},
 ]  # fmt: skip
@@ -54,8 +55,9 @@ COINS = [
 
 def chains(query: dict[str, str]) -> bytes:
     """Two pages, as CoinMetrics gives them."""
-    first = {"data": [{"asset": "btc", "time": "2024-02-28T00:00:00.000000000Z", "AdrActCnt": "900000", "TxCnt": None}], "next_page_token": "t2"}
-    second = {"data": [{"asset": "btc", "time": "2024-02-29T00:00:00.000000000Z", "AdrActCnt": "910000", "TxCnt": "400000"}]}
+    early = {"asset": "btc", "time": "2024-02-28T00:00:00.000000000Z", "AdrActCnt": "900000", "TxCnt": None}
+    late = {"asset": "btc", "time": "2024-02-29T00:00:00.000000000Z", "AdrActCnt": "910000", "TxCnt": "400000"}
+    first, second = {"data": [early], "next_page_token": "t2"}, {"data": [late]}
     return json.dumps(second if query.get("next_page_token") == "t2" else first).encode()
 
 
@@ -119,7 +121,8 @@ def test_feeds_are_read_as_text_and_an_undated_entry_is_dated_when_read(web, tmp
     rows = source(web, tmp_path, "rss").observations("news", None, None).set_index("title")
     assert set(rows.index) == {"Bitcoin & ether rally", "Undated story", "Exchange hacked"}
     first = rows.loc["Bitcoin & ether rally"]
-    assert first["ts"] == pd.Timestamp("2024-03-01 08:30", tz="UTC") and first["text"] == "Prices rose ." and first["source"] == "Local Wire"
+    assert first["ts"] == pd.Timestamp("2024-03-01 08:30", tz="UTC")
+    assert first["text"] == "Prices rose ." and first["source"] == "Local Wire"
     assert rows.loc["Undated story", "ts"] == NOW and rows["asset"].eq("").all() and rows["score"].isna().all()
 
 
@@ -192,7 +195,8 @@ def test_hosts_are_given_time_and_told_who_asks(web, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "header, least", [("7", 7.0), ("Fri, 01 Mar 2024 12:00:30 GMT", 30.0), ("100000", 600.0), ("soon", 0.0), ("Thu, 29 Feb 2024 00:00:00 GMT", 0.0)]
+    "header, least",
+    [("7", 7.0), ("Fri, 01 Mar 2024 12:00:30 GMT", 30.0), ("100000", 600.0), ("soon", 0.0), ("Thu, 29 Feb 2024 00:00:00 GMT", 0.0)],
 )
 def test_retry_after_is_obeyed(web, header, least):
     waits: list[float] = []
@@ -281,3 +285,37 @@ def test_live_news_reaches_the_features_of_the_assets_it_names(web, tmp_path):
     rows = source(web, tmp_path, "rss").observations("news", None, None)
     world = World({"news": rows}, ("BTC/USDT", "ETH/USDT", "SOL/USDT"), np.array(["2024-03-01T13:00"], dtype="datetime64[ns]"))
     assert [len(found) for found in world.texts_about("news")] == [1, 1, 0]
+
+
+def perpetual(query: dict[str, str]) -> bytes:
+    market = {
+        "symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT", "pair": "BTCUSDT", "contractType": "PERPETUAL",
+        "marginAsset": "USDT", "deliveryDate": 4133404800000, "onboardDate": 1568102400000, "contractStatus": "TRADING",
+        "underlyingType": "COIN", "pricePrecision": 2, "quantityPrecision": 3, "baseAssetPrecision": 8, "quotePrecision": 8,
+        "orderTypes": ["LIMIT"], "filters": [],
+    }  # fmt: skip
+    return json.dumps({"timezone": "UTC", "serverTime": 1709294400000, "symbols": [market]}).encode()
+
+
+def test_funding_and_open_interest_come_through_ccxt(web, tmp_path):
+    from strategy_pipeline.market.sources.live.derivatives import FundingReader, OpenInterestReader
+
+    settled = [{"symbol": "BTCUSDT", "fundingTime": 1709251200000 + 28800000 * k, "fundingRate": f"0.000{k + 1}"} for k in range(2)]
+    web.pages |= {
+        "/fapi/v1/exchangeInfo": perpetual, "/fapi/v1/time": b'{"serverTime": 1709294400000}',
+        "/fapi/v1/fundingRate": json.dumps(settled).encode(),
+        "/fapi/v1/openInterest": b'{"symbol": "BTCUSDT", "openInterest": "80000.5", "time": 1709294399000}',
+    }  # fmt: skip
+    web.faults.clear()
+    how = {"url": web.url, "options": {"rateLimit": 1}, "sleep": [].append}
+    readers = [FundingReader(config(web), **how), OpenInterestReader(config(web), **how)]
+    live = LiveSource(Bare(), config(web), folder=tmp_path, now=None, readers=readers, sleep=[].append)
+    rates = live.observations("funding", None, None)
+    assert rates["symbol"].tolist() == ["BTC/USDT"] * 2  # ETH has no perpetual here
+    assert rates["rate"].tolist() == [0.0001, 0.0002] and rates["interval_hours"].tolist() == [8, 8]
+    assert (rates["available_at"] == NOW).all() and rates["venue"].eq("binanceusdm").all()
+    held = live.observations("open_interest", None, None)
+    assert held["open_interest"].tolist() == [80000.5] and held["ts"].iloc[0] == NOW - pd.Timedelta(seconds=1)
+    web.pages["/fapi/v1/openInterest"] = b'{"symbol": "BTCUSDT", "openInterest": "?", "time": "?"}'
+    live.poll(NOW + pd.Timedelta(hours=1))
+    assert any("open interest" in note for note in live.notes()) and len(live.observations("open_interest", None, NOW)) == 1

@@ -103,7 +103,7 @@ class Http:
                 wait = min(FIRST_WAIT * 2.0 ** (attempt - 1), LONGEST_WAIT) * (0.5 + float(self._jitter.random()))
                 self._sleep(max(wait, asked_wait))
         raise SourceError(
-            f"Expected {_short(full)} to answer, was {reason} after {self._attempts} attempts; what was read before is kept: try again later"
+            f"Expected {_short(full)} to answer, was {reason} after {self._attempts} attempts; earlier rows are kept: try again later"
         )
 
     def _once(self, url: str) -> Answer:
