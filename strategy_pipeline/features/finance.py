@@ -31,7 +31,6 @@ _COMPARED = re.compile(
 )
 _YEAR = re.compile(r"^(?:19|20)\d\d$")
 _REACH = 9  # how many words a direction's subject may be away
-_SPENT = 1e-9
 
 
 @lru_cache(maxsize=1)
@@ -39,7 +38,8 @@ def _phrases() -> tuple[re.Pattern[str], tuple[str, ...], dict[str, float]]:
     """One expression over all phrases (longer ones first), the word each group becomes, and those words' valences."""
     ordered = sorted(lexicon.PHRASES.items(), key=lambda item: (-len(item[0]), item[0]))
     words = tuple(f"phrase_{number}" for number in range(len(ordered)))
-    pattern = re.compile("|".join(rf"(\b(?:{text})(?!\w))" for text, _ in ordered), re.IGNORECASE)
+    # One look for a word's start before all of them: most places in a text are ruled out by it.
+    pattern = re.compile(r"\b(?:" + "|".join(f"({text})" for text, _ in ordered) + r")(?!\w)", re.IGNORECASE)
     return pattern, words, {word: valence for word, (_, valence) in zip(words, ordered, strict=True)}
 
 
@@ -92,18 +92,22 @@ def _directed(clause: str) -> str:
     """The clause with its directions weighed by their subjects."""
     found = list(_WORD.finditer(clause))
     tokens = [match.group().lower() for match in found]
-    out, end, directed = [], 0, False
+    becomes: dict[int, str] = {}
     for i, (match, token) in enumerate(zip(found, tokens, strict=True)):
         valence = lexicon.UP.get(token) or lexicon.DOWN.get(token)
         if valence is None or (token in ("up", "down") and not _is_direction(clause, match)):
             continue
-        weighed = valence * _sign_of_subject(tokens, i)
-        out += [clause[end : match.start()], _direction_word(weighed)]
-        end, directed = match.end(), True
-    clause = "".join([*out, clause[end:]])
-    if not directed:
-        clause = _compared(clause, tokens)
-    return clause
+        sign, subject = _subject(tokens, i)
+        becomes[i] = _direction_word(valence * sign)
+        if subject is not None and valence * sign > 0 > sign:
+            becomes[subject] = "relieved_subject"  # a loss that narrowed is no bad news beside the good
+    if not becomes:
+        return _compared(clause, tokens)
+    out, end = [], 0
+    for i in sorted(becomes):
+        out += [clause[end : found[i].start()], becomes[i]]
+        end = found[i].end()
+    return "".join([*out, clause[end:]])
 
 
 def _is_direction(clause: str, match: re.Match[str]) -> bool:
@@ -116,14 +120,17 @@ def _is_direction(clause: str, match: re.Match[str]) -> bool:
     )
 
 
-def _sign_of_subject(tokens: list[str], at: int) -> float:
-    """+1 where more is good, -1 where more is bad, 0.5 where nothing near is said to move; what stands before counts first."""
+def _subject(tokens: list[str], at: int) -> tuple[float, int | None]:
+    """What moves, and its sign: +1 where more is good, -1 where more is bad, 0.5 where nothing near is said to move.
+
+    What stands before the direction counts first.
+    """
     for i in (*range(at - 1, max(at - 1 - _REACH, -1), -1), *range(at + 1, min(at + 4, len(tokens)))):
         if tokens[i] in lexicon.BAD_WHEN_HIGHER:
-            return -1.0
+            return -1.0, i
         if tokens[i] in lexicon.GOOD_WHEN_HIGHER:
-            return 1.0
-    return 0.5
+            return 1.0, i
+    return 0.5, None
 
 
 def _compared(clause: str, tokens: list[str]) -> str:

@@ -233,7 +233,6 @@ PHRASES: dict[str, float] = {
     r"raised? (?:its |the )?(?:\w+ ){0,2}(?:guidance|outlook|forecast|target|recommendation|rating)": 1.9,
     r"(?:cuts?|lower(?:s|ed)|reduc(?:es|ed)|slash(?:es|ed)|trimmed) (?:its |the |their )?(?:\w+ ){0,2}(?:guidance|outlook|"
     r"forecast|target|recommendation|rating)": -1.9,
-    r"net loss|operating loss|pretax loss|pre-tax loss|loss (?:before|after|for|of|totall?ed|amounted)": -1.7,
     r"cost (?:savings?|cuts|efficiency|reductions?)|save costs|annual savings": 1.3,
     r"cost pressures?|overcapacity|excess capacity": -1.4,
     r"interest rates? (?:hikes?|increases?)|rate hikes?": -1.0,
