@@ -80,7 +80,8 @@ def talib_calls(bars: Bars) -> list[Callable[[], object]]:
         for given in abstract.Function(name).input_names.values():
             wanted.extend(given if isinstance(given, (list, tuple)) else [given])
         arrays = [fields.get(each, fields["close"]) for each in wanted]
-        calls.append(lambda function=getattr(talib, name), arrays=arrays: function(*arrays))
+        function = getattr(talib, name)
+        calls.append(lambda function=function, arrays=arrays: function(*arrays))
     return calls
 
 

@@ -315,7 +315,6 @@ class Bank:
                 held.append(inputs_of[group])
             inputs = inputs_of[group]
             parameters: dict[str, Any] = dict(entry.values(node.params))
-            lookback = entry.lookback(parameters)
             if entry.annualised:
                 from strategy_pipeline.market.timeframes import bars_per_year
 
@@ -327,6 +326,7 @@ class Bank:
             elif parameters.keys() == {"length"} and parameters["length"] >= 2 and families.has_family(node.name):
                 alike.setdefault(group, []).append((parameters["length"], outputs[0]))
             else:
+                lookback = entry.lookback(entry.values(node.params))
                 shards.extend(rows.symbol_shards(entry, inputs, parameters, lookback, outputs, cache))
         for group, members in alike.items():
             shards.extend(_family_shards(spec(group[1]), inputs_of[group], members, cache))

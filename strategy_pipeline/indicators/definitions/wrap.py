@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -92,11 +93,15 @@ def talib_entry(
     def translate(p: Mapping[str, float]) -> dict[str, float]:
         return {**constants, **{theirs: value for ours, value in p.items() for theirs in names[ours]}}
 
-    def lookback(p: Params) -> int:
+    @lru_cache(1 << 12)  # TA-Lib's description of a function costs as much as the function itself
+    def lookback_of(values: tuple[tuple[str, float], ...]) -> int:
         handle = _handle(function)
         if names or constants:
-            handle.set_parameters(translate(p))
+            handle.set_parameters(translate(dict(values)))
         return int(handle.lookback)
+
+    def lookback(p: Params) -> int:
+        return lookback_of(tuple((key, p[key]) for key in names))
 
     def call(*arrays: np.ndarray, **p: float) -> Any:
         result = compiled(*arrays, **translate(p))
