@@ -112,13 +112,16 @@ class Agent:
 
         Row t depends on rows `start` to t only: the agent starts flat at `start` and sees the position it holds, so its
         path depends on where it starts. `agent_history` starts each agent at its own cutoff. Rows before `start` are NaN.
+        Where no symbol trades (`Panel.of`) all is NaN, and the position is held to the next bar that exists.
         """
         panel = Panel.of(bars, features)
+        if panel is not bars:
+            start = panel.row_of(start)
         check_features(panel, self.features)
         observations = scaled(panel.feature_values[:, start:], unnest("scaler", self.arrays))
         out = np.full(panel.close.shape, np.nan)
         out[:, start:] = policy_positions(self.algorithm, unnest("policy", self.arrays), observations, usable(panel)[:, start:])
-        return out
+        return out if panel is bars else panel.on_grid(out)
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that restore the agent; its configuration rides along as JSON text in ``__config__`` (uint8)."""

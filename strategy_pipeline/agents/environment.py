@@ -45,6 +45,7 @@ class TradingMarket:
     def of(cls, bars: Any, features: Any, scaler: Any, costs: Any, scale: np.ndarray | None = None) -> TradingMarket:
         """From bars and features, with a scaler fitted on training rows (`forecasting.scaling.fit_scaler`).
 
+        Its rows are the bars that exist (`Panel.of`): a decision before a closed day is filled at the next open there is.
         `costs` has fee_bps and slippage_bps. `scale` is computed from these bars when not given.
         """
         panel = Panel.of(bars, features)

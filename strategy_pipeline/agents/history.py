@@ -23,7 +23,9 @@ from strategy_pipeline.forecasting.panel import Panel
 @dataclass(frozen=True)
 class AgentHistory:
     """Series `agent.<algorithm>` and `agent.vote`, float64 (n_symbols, n_bars) in [-1, 1], NaN before the first fit; the fits
-    (kind ``agent_<algorithm>``); cutoffs skipped, with the reason; and which cutoff answers from which bar on."""
+    (kind ``agent_<algorithm>``); cutoffs skipped, with the reason; and which cutoff answers from which bar on.
+
+    All stand on the bars given; where no symbol trades, actions are NaN and the position is held to the next bar that exists."""
 
     series: dict[str, np.ndarray] = field(repr=False)
     fits: tuple[Fit, ...]
@@ -96,11 +98,12 @@ def agent_history(
             end = spans[index + 1][0] if index + 1 < len(spans) else panel.n_bars
             actions[:, first:end] = fit.model.act(panel.rows(first, end))
         series[f"agent.{algorithm}"] = actions
-        answers[algorithm] = [(first, fit.cutoff) for first, fit in spans]
+        answers[algorithm] = [(panel.bar_of(first), fit.cutoff) for first, fit in spans]
     stack = np.stack(list(series.values()))
     there = np.isfinite(stack)
     count = there.sum(0)
     series["agent.vote"] = np.where(count > 0, np.where(there, stack, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+    series = {name: panel.on_grid(values) for name, values in series.items()}
     for values in series.values():
         values.flags.writeable = False
     return AgentHistory(series, tuple(fits), tuple(skipped), answers)

@@ -53,6 +53,7 @@ class Fit:
 class History:
     """Named series, float64 (n_symbols, n_bars), NaN before the first fit; the fits; and cutoffs skipped, with the reason.
 
+    Series and positions stand on the bars given, NaN at those where no symbol trades.
     `answers[kind]` lists (first bar, kind's cutoff that answers from there on).
     """
 
@@ -154,6 +155,8 @@ def fit_history(
 
     Until a kind has an accepted fit its newest one answers: where no member beat its baseline that is the baseline itself.
     Series are named by the horizon's label; a bar's row depends on rows up to it only, in training and in prediction.
+    Bars at which no symbol trades count for nothing (`Panel.of`): the next bar after one is the next that exists, a cutoff on
+    a closed day answers from the next bar on, and refits and windows start with the first bar that exists.
     """
     panel = Panel.of(bars, features)
     if forecasters is None:
@@ -176,8 +179,11 @@ def fit_history(
             if fit.accepted or not answering or not answering[-1][1].accepted:
                 answering.append((panel.index_of(cutoff), fit))
     raw = _predict(panel, forecasters, chosen)
-    answers = {kind: [(first, fit.cutoff) for first, fit in spans] for kind, spans in chosen.items()}
-    return History(_named(panel, raw, level), tuple(fits), tuple(skipped), answers)
+    answers = {kind: [(panel.bar_of(first), fit.cutoff) for first, fit in spans] for kind, spans in chosen.items()}
+    series = {name: panel.on_grid(values) for name, values in _named(panel, raw, level).items()}
+    for values in series.values():
+        values.flags.writeable = False
+    return History(series, tuple(fits), tuple(skipped), answers)
 
 
 def _predict(panel: Panel, forecasters: Mapping[str, Forecaster], chosen: Mapping[str, list[tuple[int, Fit]]]) -> dict[str, np.ndarray]:
@@ -207,6 +213,4 @@ def _named(panel: Panel, raw: Mapping[str, np.ndarray], level: float) -> dict[st
         sd = volatility * np.sqrt(panel.horizon.years)
         around = np.zeros(sd.shape) if centre is None else np.where(np.isnan(centre) & ~np.isnan(sd), 0.0, centre)
         series[f"forecast.lower_{label}"], series[f"forecast.upper_{label}"] = rolling_intervals(panel, around, sd, level=level)
-    for values in series.values():
-        values.flags.writeable = False
     return series

@@ -134,9 +134,15 @@ class FittedForecaster:
     def predict(self, bars: Any, features: Any = None, *, start: int = 0) -> dict[str, np.ndarray]:
         """Series by name, float64 (n_symbols, n_bars), NaN where they cannot be had. Row t uses rows up to t only.
 
+        They stand on the bars given. Windows run over the bars that exist; where no symbol trades, all is NaN (`Panel.of`).
+
         Rows before `start` may be left NaN: ask for the rows that are wanted, and costly models compute no others.
         """
-        return self.forecaster.infer(Panel.of(bars, features), self.arrays, self.config, start)
+        panel = Panel.of(bars, features)
+        if panel is bars:
+            return self.forecaster.infer(panel, self.arrays, self.config, start)
+        said = self.forecaster.infer(panel, self.arrays, self.config, panel.row_of(start))
+        return {name: panel.on_grid(values) for name, values in said.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that restore the model; the configuration rides along as JSON text in ``__config__`` (uint8)."""

@@ -25,6 +25,9 @@ class Horizon:
 
     Intraday bars look 24 hours ahead and are named ``24h``; a day is one bar and also ``24h``; longer bars look one bar
     ahead and are named by the timeframe (``3d``, ``1w``, ``1M``).
+
+    Bars are counted as they exist: where the whole market is closed (see `Panel.of`), the day after a Friday is Monday. The
+    label and `years` stay those of the timeframe, so a volatility is annualised as if each day of the year were such a bar.
     """
 
     bars: int
@@ -50,7 +53,10 @@ class Horizon:
 
 @dataclass
 class Panel:
-    """Arrays of one market, rows of time in the second axis; NaN where no bar is.
+    """Arrays of one market, rows of time in the second axis; NaN where a symbol has no bar while another has one.
+
+    Bars at which no symbol trades are not rows of a panel: windows, lags and labels run over the bars that exist, as the
+    gap rule of `indicators/` says. `on_grid` puts values back on the bars that the panel was made of.
 
     `open, high, low, close, volume`: float64 (n_symbols, n_bars). `features`: float32 (n_symbols, n_bars, n_features) or
     None. `times` are bar opens, `closes` the moments the bars were known, datetime64[ns] (n_bars,).
@@ -70,10 +76,14 @@ class Panel:
     available: np.ndarray | None = None  # bool (n_features,): False where the data behind a feature was not given at all
     horizon: Horizon = field(default_factory=lambda: Horizon(24, "24h", 24 / 8760))
     computed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)  # what several models compute from these rows
+    traded: np.ndarray | None = field(default=None, repr=False)  # bool (bars given,): those that became rows; None: every one
 
     @classmethod
     def of(cls, bars: Any, features: Any = None) -> Panel:
         """From `Bars` and a `FeatureMatrix` (or None). A panel passes through unchanged.
+
+        Bars at which every symbol is missing (a closed market, an outage of the exchange) are left out. Whether one is left
+        out depends on that bar alone, so what is known at a bar is the same whatever follows it.
 
         Raises
         ------
@@ -107,7 +117,28 @@ class Panel:
             panel.feature_names = tuple(features.feature_names)
             given = getattr(features, "available", None)
             panel.available = None if given is None else np.asarray(given, dtype=bool)
-        return panel
+        traded = ~np.isnan(panel.close).all(axis=0)
+        return panel if traded.all() else panel._only(traded)
+
+    def _only(self, traded: np.ndarray) -> Panel:
+        """The rows of bars at which something trades."""
+        return replace(self._cut(traded), traded=traded)
+
+    def on_grid(self, values: np.ndarray) -> np.ndarray:
+        """Values of the rows (n_symbols, n_bars) on the bars that `of` was given, float64, NaN at those left out."""
+        if self.traded is None:
+            return values
+        out = np.full((values.shape[0], self.traded.size), np.nan)
+        out[:, self.traded] = values
+        return out
+
+    def row_of(self, bar: int) -> int:
+        """The row of a bar given by its position in what `of` was given; of one left out, the row after it."""
+        return bar if self.traded is None else int(np.count_nonzero(self.traded[: max(bar, 0)]))
+
+    def bar_of(self, row: int) -> int:
+        """The inverse of `row_of`: the position of a row among the bars that `of` was given."""
+        return row if self.traded is None else int(np.flatnonzero(self.traded)[row])
 
     @property
     def n_symbols(self) -> int:
@@ -131,8 +162,10 @@ class Panel:
         return self.computed[name]
 
     def rows(self, start: int, end: int) -> Panel:
-        """Bars `start` to `end` (exclusive). A view."""
-        cut = slice(max(start, 0), end)
+        """Rows `start` to `end` (exclusive). A view, that stands on its own rows."""
+        return self._cut(slice(max(start, 0), end))
+
+    def _cut(self, cut: slice | np.ndarray) -> Panel:
         return replace(
             self,
             times=self.times[cut],
@@ -144,6 +177,7 @@ class Panel:
             volume=self.volume[:, cut],
             features=None if self.features is None else self.features[:, cut],
             computed={},
+            traded=None,
         )
 
     def known_at(self, moment: Any) -> Panel:
@@ -153,14 +187,17 @@ class Panel:
         return self.rows(0, int(self.closes.searchsorted(to_time(moment), side="right")))
 
     def index_of(self, moment: Any) -> int:
-        """Position of the first bar that opens at or after `moment`."""
+        """Row of the first bar that opens at or after `moment`."""
         from strategy_pipeline.market.timeframes import to_time
 
         return int(self.times.searchsorted(to_time(moment), side="left"))
 
     @property
     def steps(self) -> np.ndarray:
-        """Number of each bar since the epoch, int64 (n_bars,): the same bar has the same number in every slice."""
+        """Number of each bar since the epoch, int64 (n_bars,): the same bar has the same number in every slice.
+
+        Bars left out are counted: the numbers jump over them.
+        """
         from strategy_pipeline.market import timeframes
 
         length = int(timeframes.duration(self.timeframe) / np.timedelta64(1, "ns"))
@@ -170,7 +207,7 @@ class Panel:
 
     @cached_property
     def log_returns(self) -> np.ndarray:
-        """Log return of each bar's close on the bar before, float64 (n_symbols, n_bars); NaN where either is missing."""
+        """Log return of each close on the row before (the last bar there was), float64 (n_symbols, n_bars); NaN where either is missing."""
         out = np.full(self.close.shape, np.nan)
         np.log(self.close[:, 1:] / self.close[:, :-1], out=out[:, 1:])
         return out
@@ -194,11 +231,11 @@ class Panel:
         return trailing_mean(self.bar_variance, bars, max(1, int(np.ceil(0.8 * bars))))
 
     def forward_return(self) -> np.ndarray:
-        """Label: simple return from this close to the close a horizon later, NaN in the last rows and at gaps."""
+        """Label: simple return from this close to the close a horizon of existing bars later, NaN in the last rows and at gaps."""
         return ahead(self.close, self.horizon.bars) / self.close - 1.0
 
     def forward_variance(self) -> np.ndarray:
-        """Label: realised variance of the next horizon (sum of bar variances), NaN in the last rows and at gaps."""
+        """Label: realised variance of the next horizon of existing bars (sum of theirs), NaN in the last rows and at gaps."""
         return ahead(self.mean_variance(self.horizon.bars), self.horizon.bars) * self.horizon.bars
 
 

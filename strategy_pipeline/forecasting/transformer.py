@@ -110,11 +110,11 @@ class MarketTransformer(Forecaster):
         sd = unit(panel, arrays)
         first = max(0, start - self.reach - CHUNK)
         inputs = self._inputs(panel.rows(first, panel.n_bars), unnest("scaler", arrays))
-        steps = panel.steps[first:]
         quantiles = np.full((*sd.shape, len(LEVELS)), np.nan)
         probabilities = np.full((*sd.shape, 3), np.nan)
         if panel.n_bars > first:
-            phase = int(steps[0] % CHUNK)
+            # Counted in rows from the panel's first: `steps` jumps over bars that were left out.
+            phase = int((panel.steps[0] + first) % CHUNK)
             q, p = self._run(inputs, unnest("net", arrays), max(start - first, self.reach), phase)
             quantiles[:, first:], probabilities[:, first:] = q, p
         # Without its whole reach of past a row would depend on where the array begins.

@@ -77,7 +77,7 @@ def test_har_beats_exponential_weights_on_real_bars(real_data):
     assert fitted.accepted
     panel = Panel.of(bars)
     later = panel.times >= np.datetime64("2024-06-01")
-    forecast = fitted.predict(bars)["volatility"] ** 2 * panel.horizon.years
+    forecast = fitted.predict(panel)["volatility"] ** 2 * panel.horizon.years
     truth, baseline = panel.forward_variance()[:, later], ewma_variance(panel)[:, later]
     assert qlike(forecast[:, later], truth) < 0.9 * qlike(baseline, truth)
 
