@@ -107,6 +107,8 @@ class Settings(BaseSettings):
     max_gross: float = Field(1.0, gt=0, le=10, description="largest sum of absolute weights")
     max_correlation: float = Field(0.8, gt=0, le=1, description="a candidate more correlated with an active strategy is not added")
     feature_set: Literal["minimal", "standard", "full"] = Field("standard", description="named feature set the models see")
+    live: Annotated[tuple[str, ...], NoDecode] = Field((), description="live readers beside the source, e.g. rss,fear_greed,fred")
+    sentiment_model: str | None = Field(None, description="folder or hub name of a text classifier (default: the embedded lexicon)")
     mlflow_tracking_uri: str | None = Field(None, description="MLflow server (default: SQLite under home)")
     lake_url: str | None = Field(None, description="fsspec URL of the lake (default: home/lake)")
     cosmos_endpoint: str | None = Field(None, description="Cosmos DB account, for backend=azure")
@@ -135,7 +137,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_path())
 
-    @field_validator("symbols", mode="before")
+    @field_validator("symbols", "live", mode="before")
     @classmethod
     def _split_symbols(cls, value: Any) -> Any:
         if isinstance(value, str):

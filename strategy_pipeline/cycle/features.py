@@ -24,7 +24,8 @@ def matrix(workspace: Workspace, day: dt.date) -> FeatureMatrix:
     def make() -> FeatureMatrix:
         tables = {table: workspace.observations(table, day) for table in OBSERVED_BY_FEATURES}
         held = {table: frame for table, frame in tables.items() if len(frame)}
-        return room.build(workspace.bars(day), workspace.settings.feature_set, observations=held)
+        scorer = room.text_scorer(workspace.settings.sentiment_model)
+        return room.build(workspace.bars(day), workspace.settings.feature_set, observations=held, scorer=scorer)
 
     return workspace.remember(("features", day), make)
 

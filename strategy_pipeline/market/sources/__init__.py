@@ -13,7 +13,16 @@ __all__ = ["BAR_COLUMNS", "OPTIONAL_BAR_COLUMNS", "MarketSource", "open_source"]
 
 
 def open_source(settings: Settings) -> MarketSource:
-    """The source that ``settings.source`` names: sample, files, indices or ccxt."""
+    """The source that ``settings.source`` names (sample, files, indices or ccxt), with the live readers of ``settings.live`` beside it."""
+    source = _plain_source(settings)
+    if not settings.live:
+        return source
+    from strategy_pipeline.market.sources.live import LiveConfig, LiveSource
+
+    return LiveSource(source, LiveConfig(readers=settings.live, symbols=settings.symbols), folder=settings.home / "live")
+
+
+def _plain_source(settings: Settings) -> MarketSource:
     if settings.source == "files":
         from strategy_pipeline.market.sources.files import FilesSource
 
