@@ -40,7 +40,8 @@ def asset_ranking(
 
     Parameters
     ----------
-    bars : of one day or finer; a day's close is its last bar's, a day without a bar has none (NaN)
+    bars : of one day or finer; a day's close is its last bar's. A symbol without a bar on a day has none (NaN); on a day
+        without any bar (a closed market) the closes of the last open day stand, with a return of 0
     day : the day ranked, UTC
     horizons : days of the momentum returns, ascending
     forecasts : optional frame with ``symbol``, ``return`` (expected, fraction) and optionally ``volatility``
@@ -56,7 +57,8 @@ def asset_ranking(
     ------
     InvalidBarsError for bars coarser than a day; MissingColumnError for forecasts without their columns.
     """
-    closes, traded = _daily(bars, day)
+    actual, traded = _daily(bars, day)
+    closes = _standing(actual)
     longest = max(horizons)
     volatility = _volatility(closes, _MONTH)
     frame = pd.DataFrame({"symbol": list(bars.symbols), "close": closes[:, -1]})
@@ -68,7 +70,7 @@ def asset_ranking(
             momentum.append(_ranks(np.where(volatility > 0, change / (volatility * np.sqrt(horizon)), np.nan)))
     frame["volatility"] = volatility * np.sqrt(_DAYS_PER_YEAR)
     frame["traded_value"] = _median(traded[:, -_MONTH:])
-    frame["trend_t"] = _trend(closes[:, -longest:])
+    frame["trend_t"] = _trend(actual[:, -longest:])
     frame["drawdown"] = _drawdown(closes[:, -longest:])
     forecast, certainty = _forecasts(frame["symbol"], forecasts)
     frame["forecast_return"] = forecast
@@ -120,6 +122,13 @@ def _daily(bars: Bars, day: dt.date) -> tuple[np.ndarray, np.ndarray]:
         sums = np.bincount(position[there], weights=np.nan_to_num(value[row, seen][there]), minlength=n_days)
         traded[row] = np.where(counted > 0, sums, np.nan)
     return closes, traded
+
+
+def _standing(closes: np.ndarray) -> np.ndarray:
+    """The closes, and on days on which no symbol has one those of the last day on which some symbol did."""
+    open_days = np.isfinite(closes).any(axis=0)
+    last = np.maximum.accumulate(np.where(open_days, np.arange(closes.shape[1]), -1))
+    return np.where(last >= 0, closes[:, np.maximum(last, 0)], np.nan)
 
 
 def _change(closes: np.ndarray, days: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.cycle import predictions, strategies
+from strategy_pipeline.cycle.portfolio import daily_closes
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import Workspace
 
@@ -126,8 +127,7 @@ def _curves(workspace: Workspace, day: dt.date, leaderboard: pd.DataFrame) -> pd
     results, _ = strategies.everything_run(workspace, day)
     first = str(leaderboard["strategy_id"].iloc[0])
     own = pd.Series(results.returns[results.ids.index(first)], index=pd.DatetimeIndex(results.days))
-    bars = workspace.bars(day)
-    closes = pd.DataFrame(bars.close.T).groupby(bars.times.astype("datetime64[D]")).last()
+    closes = daily_closes(workspace, day)
     closes.index = pd.DatetimeIndex(closes.index)
     held = closes.pct_change(fill_method=None).mean(axis=1).reindex(own.index)
     return pd.DataFrame({first: own, "hold all, equal parts": held})

@@ -23,14 +23,22 @@ VALID_FOR = pd.Timedelta(days=1)  # a day's signals live until the next day's cl
 LOOK_BACK = 730  # days of returns the covariance may see
 
 
+def daily_closes(workspace: Workspace, day: dt.date) -> pd.DataFrame:
+    """The last close of each symbol on each calendar day through `day`, NaN where it has none.
+
+    On a day without any bar (a closed market) the closes of the last open day stand: the portfolio is worth then what it was.
+    """
+    bars = workspace.bars(day)
+    closes = pd.DataFrame(bars.close.T, columns=list(bars.symbols)).groupby(bars.times.astype("datetime64[D]")).last()
+    return closes.dropna(how="all").reindex(closes.index, method="ffill")
+
+
 def daily_returns(workspace: Workspace, day: dt.date) -> pd.DataFrame:
-    """Simple daily returns of each symbol through `day`; NaN where a day has no close."""
+    """Simple returns of each symbol on calendar days through `day`: 0 on days without any bar, so that 365 make a year, and NaN
+    where the symbol alone has no close."""
 
     def make() -> pd.DataFrame:
-        bars = workspace.bars(day)
-        days = bars.times.astype("datetime64[D]")
-        closes = pd.DataFrame(bars.close.T, columns=list(bars.symbols)).groupby(days).last()
-        return closes.pct_change(fill_method=None).iloc[1:].tail(LOOK_BACK)
+        return daily_closes(workspace, day).pct_change(fill_method=None).iloc[1:].tail(LOOK_BACK)
 
     return workspace.remember(("daily_returns", day), make)
 
@@ -68,9 +76,11 @@ def portfolio(workspace: Workspace, day: dt.date) -> StageReport:
 
     settings = workspace.settings
     active = strategies.strategies_of(workspace, strategies.book_of(workspace, day).active)
-    held = next_positions(
-        active, workspace.bars(day), costs=costs_of(workspace), fill=settings.fill, series=predictions.named_series(workspace, day)
-    )
+    # What was decided at the last close there was stands while the market is closed.
+    bars = workspace.bars(day)
+    bars = bars.through(bars.times[np.flatnonzero(np.isfinite(bars.close).any(axis=0))[-1]])
+    series = {name: values[:, : bars.n_bars] for name, values in predictions.named_series(workspace, day).items()}
+    held = next_positions(active, bars, costs=costs_of(workspace), fill=settings.fill, series=series)
     made = construct_portfolio(
         held.fillna(0.0), daily_returns(workspace, day), limits_of(workspace, day),
         strategy_returns=_strategy_returns(workspace, day, list(held.index)), portfolio_returns=own_returns(workspace, day),
@@ -124,7 +134,10 @@ def signals(workspace: Workspace, day: dt.date) -> StageReport:
     prices = pd.Series([_last(row) for row in bars.close], index=list(bars.symbols))
     forecasts = predictions.latest(workspace, "forecasts", day).set_index("symbol").drop(columns="ts")
     actions = predictions.latest(workspace, "agent_actions", day).set_index("symbol").drop(columns="ts")
-    volatility = forecasts.filter(regex=r"^forecast\.volatility_").iloc[:, 0] / np.sqrt(365)
+    # On a closed day the last forecast stands, as the last price does.
+    standing = {name: [_last(row) for row in values] for name, values in predictions.named_series(workspace, day).items()
+                if name.startswith("forecast.volatility_")}  # fmt: skip
+    volatility = pd.Series(next(iter(standing.values())), index=list(bars.symbols)) / np.sqrt(365)
     sides = np.sign(weights.set_index("symbol")["weight"])
     made = make_signals(
         weights, prices=prices, as_of=workspace.close(day), valid_for=VALID_FOR,

@@ -78,7 +78,8 @@ def regimes(workspace: Workspace, day: dt.date) -> StageReport:
     ]  # fmt: skip
     workspace.documents.upsert_many("market_regimes", documents)
     share = float(np.nanmean(last["regime.turbulent"])) if last["regime.turbulent"].notna().any() else float("nan")
-    summary = f"{len(last)} symbols, mean probability of turbulence {share:.0%}" if share == share else f"{len(last)} symbols, unknown"
+    said = f"mean probability of turbulence {share:.0%}" if share == share else "unknown" if _any_bar(workspace, day) else "no bar to judge"
+    summary = f"{len(last)} symbols, {said}"
     recent = pd.DataFrame(series["regime.turbulent"][:, -24 * 60 :]).mean().to_numpy()
     return StageReport(
         summary, {"symbols": len(last)}, table=last.reset_index(), line=recent, artifacts=(artifact,),
@@ -92,7 +93,7 @@ def forecasts(workspace: Workspace, day: dt.date) -> StageReport:
     frame = day_rows(workspace.bars(day), series, day)
     artifact = workspace.lake.write(f"predictions/forecasts/{day}.parquet", frame)
     last = frame.groupby("symbol", sort=False).last().reset_index()
-    summary = f"{len(series)} series of {len(last)} symbols"
+    summary = f"{len(series)} series of {len(last)} symbols" if _any_bar(workspace, day) else f"no bar on {day}, so no new forecast"
     answered = _cutoffs(workspace, ("volatility_models", "forecaster"), day)
     return StageReport(summary, {"series": len(series), "symbols": len(last)}, table=last, artifacts=(artifact,), inputs=answered)
 
@@ -104,8 +105,14 @@ def agent_actions(workspace: Workspace, day: dt.date) -> StageReport:
     artifact = workspace.lake.write(f"predictions/agent_actions/{day}.parquet", frame)
     last = frame.groupby("symbol", sort=False).last().reset_index()
     mean = float(np.nanmean(last["agent.vote"])) if last["agent.vote"].notna().any() else float("nan")
-    summary, answered = f"{len(last)} symbols, mean vote {mean:+.2f}", _cutoffs(workspace, ("rl_agents",), day)
+    said = f"mean vote {mean:+.2f}" if mean == mean else "no agent acts" if _any_bar(workspace, day) else f"no bar on {day}, so no action"
+    summary, answered = f"{len(last)} symbols, {said}", _cutoffs(workspace, ("rl_agents",), day)
     return StageReport(summary, {"symbols": len(last)}, table=last, artifacts=(artifact,), inputs=answered)
+
+
+def _any_bar(workspace: Workspace, day: dt.date) -> bool:
+    bars = workspace.bars(day)
+    return bool(np.isfinite(bars.close[:, bars.times.astype("datetime64[D]") == np.datetime64(day)]).any())
 
 
 def latest(workspace: Workspace, stage: str, day: dt.date) -> pd.DataFrame:
