@@ -224,12 +224,16 @@ def run_audit(workspace: Workspace, day: dt.date, what: str, times: int, *, quie
         run_missing(workspace, "fundamentals", day)
         for stage in ("news", "macro", "bars"):
             run_missing(workspace, stage, day)
+    from strategy_pipeline.indicators import macro_series
+
     bars, seed = workspace.bars(day), workspace.settings.seed
+    levels = workspace.observations("macro", day)
+    series = (lambda given: macro_series(levels, given)) if len(levels) else None
     if what == "warmup":
-        return audit_warmup(None, bars, n_times=times, seed=seed)
+        return audit_warmup(None, bars, n_times=times, seed=seed, series=series)
     recent = bars.between(bars.times[max(0, bars.n_bars - AUDITED_BARS)], None)
     tables = {table: workspace.observations(table, day) for table in OBSERVED_BY_FEATURES}
-    functions = catalog_functions(recent) | feature_functions(
+    functions = catalog_functions(recent, series=series) | feature_functions(
         workspace.settings.feature_set, {table: frame for table, frame in tables.items() if len(frame)}
     )
     return audit_lookahead(functions, recent, n_times=times, seed=seed)

@@ -54,6 +54,7 @@ def first_known_days(workspace: Workspace, day: dt.date) -> dict[str, np.datetim
 def observed(workspace: Workspace, day: dt.date) -> Series:
     """Sentiment, macro and fundamental readings as series, from the feature matrix; only those that have data."""
     from strategy_pipeline.features import FEATURE_SETS
+    from strategy_pipeline.indicators import macro_series
 
     whole = matrix(workspace, day)
     block_of = {feature.name: feature.block for feature in FEATURE_SETS[whole.feature_set].features(whole.timeframe)}
@@ -62,7 +63,8 @@ def observed(workspace: Workspace, day: dt.date) -> Series:
         called = _NAMED.get(name) or (f"{block_of[name]}.{name}" if block_of[name] in _NAMED_BLOCKS else None)
         if there and called:
             found[called] = whole.column(name).astype(np.float64)
-    return found
+    levels = workspace.observations("macro", day)
+    return found | (macro_series(levels, workspace.bars(day)) if len(levels) else {})
 
 
 def regimes(workspace: Workspace, day: dt.date) -> StageReport:

@@ -22,12 +22,11 @@ from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators.expressions import Series
 from strategy_pipeline.rng import derive_seed
-from strategy_pipeline.selection import TrialsLedger, select
 from strategy_pipeline.strategies import Strategy, values_of
 
 if TYPE_CHECKING:
     from strategy_pipeline.backtest import BacktestResult, Costs
-    from strategy_pipeline.selection import Evidence
+    from strategy_pipeline.selection import Evidence, TrialsLedger
     from strategy_pipeline.store import Artifact
 
 SEARCH = "daily"  # one search goes on from day to day: every day's trials count against every later promotion
@@ -232,7 +231,7 @@ def _count_trials(workspace: Workspace, day: dt.date, ids: list[str], origin: st
     ledger = ledger_of(workspace, day - DAY)
     before = ledger.count(SEARCH)
     ledger.record(SEARCH, ids, day=day, origin=origin)
-    frame = TrialsLedger().merge(ledger).to_frame()
+    frame = ledger.to_frame()
     today = frame[frame["day"] == pd.Timestamp(day, tz="UTC")]
     workspace.lake.write(f"{_TRIALS}/{day}-{origin}.parquet", today)
     return ledger.count(SEARCH) - before
@@ -240,6 +239,8 @@ def _count_trials(workspace: Workspace, day: dt.date, ids: list[str], origin: st
 
 def ledger_of(workspace: Workspace, day: dt.date) -> TrialsLedger:
     """The trials of every day up to and including `day`."""
+    from strategy_pipeline.selection import TrialsLedger
+
     ledger = TrialsLedger()
     for path in workspace.lake.list(_TRIALS):
         if dt.date.fromisoformat(path.rsplit("/", 1)[-1][:10]) <= day:
@@ -330,6 +331,8 @@ def everything_run(workspace: Workspace, day: dt.date) -> tuple[Results, dict[st
 
 def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     """The few best of training get one look at untouched validation; the verdict says what each lacks."""
+    from strategy_pipeline.selection import select
+
     results, texts = everything_run(workspace, day)
     cut = spans(workspace, day)
     train = results.returns[:, results.days < np.datetime64(cut.train_end.date())].T

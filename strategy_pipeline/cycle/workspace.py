@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 DAY = dt.timedelta(days=1)
 # What tells one market from another. Limits, costs, population and the like may change without losing the book.
 _IDENTITY = (
-    "source", "data", "venue", "exchange", "symbols", "timeframe", "history_from", "profile", "feature_set", "seed", "live", "sentiment_model",
+    "source", "data", "venue", "exchange", "symbols", "timeframe", "history_from", "profile", "feature_set", "seed", "live",
+    "sentiment_model",
 )  # fmt: skip
 
 _BEGINNING = "beginning.json"
