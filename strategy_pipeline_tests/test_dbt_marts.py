@@ -77,7 +77,10 @@ def test_a_bad_verdict_fails_the_build_as_a_command(project: Path) -> None:
     lake = Lake(project.parent / "lake")
     lake.write("leaderboard/date=2025-06-30.parquet", lake.read("leaderboard/date=2025-06-29.parquet").assign(verdict="splendid"))
     done = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *arguments(project)], env={**os.environ, **environment(project)}, capture_output=True, text=True
+        [sys.executable, "-m", "dbt.cli.main", *arguments(project)],
+        env={**os.environ, **environment(project)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert "accepted_values" in done.stdout
