@@ -24,7 +24,11 @@ def over_a_weekend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspa
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PROFILES, "tiny", small)
         home = tmp_path_factory.mktemp("indices") / "home"
-        workspace = Workspace(Settings(home=home, source="indices", timeframe="1d", profile="tiny", history_from=dt.date(2017, 9, 1)))
+        workspace = Workspace(
+            Settings(
+                home=home, source="indices", timeframe="1d", profile="tiny", history_from=dt.date(2017, 9, 1), benchmark="buy_and_hold"
+            )
+        )
         for day in (SATURDAY, SUNDAY, MONDAY):
             run_missing(workspace, "performance_report", day)
         yield workspace
@@ -45,7 +49,10 @@ def test_signals_of_a_closed_day_name_the_last_known_price(over_a_weekend: Works
     bars = over_a_weekend.bars(SUNDAY)
     friday = bars.close[:, bars.times == np.datetime64(FRIDAY)][:, 0]
     for day in (SATURDAY, SUNDAY):
-        assert {s.symbol: s.price for s in signals_of(over_a_weekend, day)} == dict(zip(bars.symbols, friday, strict=True))
+        made = signals_of(over_a_weekend, day)
+        assert {s.symbol: s.price for s in made} == dict(zip(bars.symbols, friday, strict=True))
+        # The last volatility forecast stands too, so what is held keeps its levels.
+        assert all(s.target_weight > 0 and s.stop is not None and 0 < s.stop < s.price < s.take_profit for s in made)
 
 
 def test_the_ranking_of_a_closed_day_stands_on_the_last_closes(over_a_weekend: Workspace) -> None:
