@@ -185,11 +185,13 @@ class Workspace:
 
     def source_daily(self, day: dt.date) -> pd.DataFrame | None:
         """The source's own daily bars of a day, None where it makes them from finer ones or has none."""
-        native = getattr(self.source, "native_timeframes", None)
-        if native is None or "1d" not in native():
+        stored = getattr(self.source, "stored_symbols", None)
+        held = set(stored("1d")) if stored is not None else set()
+        symbols = [symbol for symbol in self.symbols if symbol in held]
+        if not symbols:
             return None
         try:
-            return self.source.bars("1d", self.symbols, pd.Timestamp(day, tz="UTC"), self.close(day))
+            return self.source.bars("1d", symbols, pd.Timestamp(day, tz="UTC"), self.close(day))
         except NoDataError:
             return None
 

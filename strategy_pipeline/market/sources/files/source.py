@@ -70,6 +70,16 @@ class FilesSource:
         """Symbols whose bars are held at the settings' timeframe, or can be made for it, by the venue asked for."""
         return tuple(choice.symbol for choice in choose(self.inventory.bars, self._timeframe, None, self._venue, str(self._pattern)))
 
+    def stored_symbols(self, timeframe: str) -> tuple[str, ...]:
+        """Symbols whose bars are stored at `timeframe` itself, by the very venue that serves the settings' timeframe.
+
+        For comparing what was made from finer bars with what the venue says.
+        """
+        bars, where = self.inventory.bars, str(self._pattern)
+        venue_of = {choice.symbol: choice.venue for choice in choose(bars, self._timeframe, None, self._venue, where)}
+        stored = choose(bars, timeframe, None, self._venue, where)
+        return tuple(choice.symbol for choice in stored if choice.stored == timeframe and venue_of.get(choice.symbol) == choice.venue)
+
     def listings(self) -> pd.DataFrame:
         """First bar's open, and last bar's close where the venue's other symbols go on for more than a week.
 
