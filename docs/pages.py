@@ -29,10 +29,10 @@ SIZES = {
 }
 # What a stage may take on 2 cores, seconds; the run prints what it took. tiny: a day in 15 s; quick: in 4 minutes.
 COSTS = [
-    ("history", "first run only", 3, 25), ("regime_model", "when due", 1, 5), ("volatility_models", "when due", 1, 10),
-    ("forecaster", "when due", 4, 60), ("rl_agents", "when due", 4, 60), ("market and checks", "", 3, 5), ("features", "", 1, 5),
-    ("predictions", "", 1, 15), ("strategy_population", "", 1, 2), ("backtests", "", 1, 20), ("optimization_results", "", 1, 10),
-    ("evidence and book", "", 1, 10), ("portfolio, signals, rankings, report", "", 1, 3), ("marts", "unless --no-marts", 8, 10),
+    ("history", "first run only", 5, 10), ("regime_model", "when due", 1, 5), ("volatility_models", "when due", 1, 10),
+    ("forecaster", "when due", 12, 60), ("rl_agents", "when due", 6, 60), ("market and checks", "", 6, 8), ("features", "", 1, 5),
+    ("predictions", "", 1, 10), ("strategy_population", "", 1, 2), ("backtests", "", 1, 25), ("optimization_results", "", 1, 5),
+    ("evidence and book", "", 1, 5), ("portfolio, signals, rankings, report", "", 1, 2), ("marts", "unless --no-marts", 8, 10),
 ]  # fmt: skip
 
 
@@ -70,8 +70,9 @@ def settings_page() -> str:
         "",
         "### What a stage may cost",
         "",
-        "Seconds on 2 cores; the run prints what each took. `tiny` is for tests, `quick` is the default; `standard` and `full`",
-        "train for hours and were not timed.",
+        "Seconds on 2 cores; the run prints what each took. Measured in all: `tiny` 15 s for a day whose models stand, without",
+        "marts (25 s with them, 53 s in a fresh home); `quick` 164 s in a fresh home. `standard` and `full` train for hours and",
+        "were not timed.",
         "",
         "| stage | when | tiny | quick |",
         "|---|---|---:|---:|",
