@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, cast
 
 from strategy_pipeline.config import TIMEFRAMES
 from strategy_pipeline.errors import StrategyError
@@ -26,6 +27,7 @@ FAMILIES = (
 # Widest distances that still mean something: a stop of 100 % is never reached from above zero.
 _LIMITS = {"stop": 1.0, "trail": 1.0, "take": 10.0, "breakeven": 10.0}
 _ATR_MULTIPLE = 100.0
+EVERY_SYMBOL = ("*",)
 _SIZES = {"all_in": 1.0, "fraction": 1.0, "volatility_target": 5.0, "kelly": 1.0}
 
 
@@ -101,6 +103,7 @@ class Strategy:
         settle(self, "symbols", _symbols(self.symbols))
         if self.timeframe not in TIMEFRAMES:
             raise StrategyError(f"Expected a timeframe of {', '.join(TIMEFRAMES)}, was {self.timeframe!r}.")
+        settle(self, "timeframe", TIMEFRAMES[TIMEFRAMES.index(self.timeframe)])
         if self.enter_long is None and self.enter_short is None:
             raise StrategyError("Expected enter_long or enter_short, was neither: the strategy would never trade.")
         for side in ("long", "short"):
@@ -146,15 +149,21 @@ class Strategy:
         return read_strategy(document)
 
 
+@lru_cache(1 << 14)
+def _shared(part: Level | Size | tuple[str, ...]) -> Level | Size | tuple[str, ...]:
+    """One object for equal parts: a population is then told apart by identity, without comparing field by field."""
+    return part
+
+
 def _symbols(symbols: object) -> tuple[str, ...]:
     if isinstance(symbols, str) or not isinstance(symbols, (tuple, list)) or not symbols:
         raise StrategyError(f"Expected symbols as a tuple such as ('BTC/USDT',) or ('*',), was {symbols!r}.")
     if tuple(symbols) == ("*",):
-        return ("*",)
+        return EVERY_SYMBOL
     for symbol in symbols:
         if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
             raise StrategyError(f"Expected a symbol written BASE/QUOTE such as BTC/USDT, or * alone for all, was {symbol!r}.")
-    return tuple(sorted(set(symbols)))
+    return cast("tuple[str, ...]", _shared(tuple(sorted(set(symbols)))))
 
 
 def _whole(name: str, value: object, low: int, high: int) -> int:
@@ -176,11 +185,11 @@ def _level(name: str, level: object) -> Level:
             )
         if level.length:
             raise StrategyError(f"Expected {name} in percent without a length, was length {level.length}; only ATR distances have one.")
-        return Level("percent", value)
+        return cast("Level", _shared(Level("percent", value)))
     if level.kind == "atr":
         if not 0 < value <= _ATR_MULTIPLE:
             raise StrategyError(f"Expected {name} as a multiple of the ATR above 0 and at most {_ATR_MULTIPLE:g}, was {value:g}.")
-        return Level("atr", value, _whole(f"{name}'s ATR length", level.length, 1, 100_000))
+        return cast("Level", _shared(Level("atr", value, _whole(f"{name}'s ATR length", level.length, 1, 100_000))))
     raise StrategyError(f"Expected {name} in percent or atr, was {level.kind!r}.")
 
 
@@ -190,7 +199,7 @@ def _size(size: object, timeframe: str) -> Size:
     if size.series is not None and size.kind != "volatility_target":
         raise StrategyError(f"Expected a series with size volatility_target only, was one with {size.kind}.")
     if size.kind == "all_in":
-        return Size("all_in")
+        return cast("Size", _shared(Size("all_in")))
     value = finite(size.value, "size")
     if not 0 < value <= _SIZES[size.kind]:
         unit = "" if size.kind == "kelly" else " of equity" if size.kind == "fraction" else " annual volatility"
@@ -198,4 +207,4 @@ def _size(size: object, timeframe: str) -> Size:
     series = None if size.series is None else value_without_own_timeframe(canonical_value(size.series), timeframe)
     if isinstance(series, Number):
         raise StrategyError(f"Expected a volatility series after 'of' in size, was the number {series.value:g}.")
-    return Size(size.kind, value, series)
+    return cast("Size", _shared(Size(size.kind, value, series)))
