@@ -40,7 +40,7 @@ UNITS = {
     "volatility": "annualised standard deviation as a fraction",
     "probability": "within [0, 1]",
     "boolean": "0 or 1",
-    "pattern": "-100, 0 or 100 (a few patterns reach 200 when confirmed)",
+    "pattern": "-100, 0 or 100 (a few reach 200 when confirmed; engulfing and harami are 80 where the bodies share an end)",
     "count": "a number of bars",
     "angle": "degrees",
     "volume": "base units traded, or volume times price",

@@ -191,7 +191,16 @@ talib_entry(
     source="E. Coppock, 1962",
     rename={"length": "wmaperiod", "fast": "roc1period", "slow": "roc2period"},
 )
-talib_entry("dpo", "DPO", "momentum", SERIES, DIFFERENCE, (length(20, 5, 100),), source="detrended price, mean displaced back only")
+talib_entry(
+    "dpo",
+    "DPO",
+    "momentum",
+    SERIES,
+    DIFFERENCE,
+    (length(20, 5, 100),),
+    source="detrended price oscillator, 1980s (J. Murphy, 1999)",
+    description="Detrended price oscillator: the value n / 2 + 1 bars ago (rounded down) minus the mean of the last n bars.",
+)
 talib_entry(
     "elder_ray",
     "ERI",
