@@ -83,6 +83,7 @@ def test_session_bands_are_the_days_weighted_deviation(whole):
         spread = math.sqrt(np.average((typical[part] - middle[i]) ** 2, weights=whole.volume[0, part]))
         assert bands["deviation"][0, i] == pytest.approx(spread, rel=1e-7, abs=1e-9)
         assert bands["upper"][0, i] == pytest.approx(middle[i] + 2.0 * spread, rel=1e-10)
+        assert bands["lower"][0, i] == pytest.approx(middle[i] - 2.0 * spread, rel=1e-10)
 
 
 def test_volume_nodes_are_the_profiles_peaks_and_dips_nearest_to_the_close(whole):

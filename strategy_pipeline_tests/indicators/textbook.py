@@ -172,6 +172,26 @@ def frama(high: Array, low: Array, close: Array, n: int) -> Array:
     return out
 
 
+def high_pass(x: Array, period: int) -> Array:
+    """Ehlers, 2013, listing 2-2: the two-pole high-pass filter with that cut-off."""
+    angle = math.sqrt(0.5) * 2 * math.pi / period
+    alpha = (math.cos(angle) + math.sin(angle) - 1) / math.cos(angle)
+    out = np.zeros(len(x))
+    for i in range(2, len(x)):
+        out[i] = (1 - alpha / 2) ** 2 * (x[i] - 2 * x[i - 1] + x[i - 2]) + 2 * (1 - alpha) * out[i - 1] - (1 - alpha) ** 2 * out[i - 2]
+    return out
+
+
+def super_smoother(x: Array, period: int) -> Array:
+    """Ehlers, 2013, listing 3-3: the two-pole Butterworth low-pass of two bars' mean."""
+    root = math.exp(-math.sqrt(2) * math.pi / period)
+    turn = 2 * root * math.cos(math.sqrt(2) * math.pi / period)
+    out = np.array(x)
+    for i in range(2, len(x)):
+        out[i] = (1 - turn + root**2) * (x[i] + x[i - 1]) / 2 + turn * out[i - 1] - root**2 * out[i - 2]
+    return out
+
+
 def volume_index(close: Array, volume: Array, rising: bool) -> Array:
     """Dysart, 1936: compounds the returns of bars whose volume fell (or rose); starts at 1000."""
     out = np.full(len(close), 1000.0)
