@@ -40,7 +40,7 @@ talib_entry(
 )
 def highest(series: Array, *, length: int) -> Array:
     """Highest of the last `length` values, the current one included."""
-    return talib.MAX(series, length) if length > 1 else series
+    return talib.MAX(series, length) + 0.0 if length > 1 else series
 
 
 @indicator(
@@ -54,7 +54,7 @@ def highest(series: Array, *, length: int) -> Array:
 )
 def lowest(series: Array, *, length: int) -> Array:
     """Lowest of the last `length` values, the current one included."""
-    return talib.MIN(series, length) if length > 1 else series
+    return talib.MIN(series, length) + 0.0 if length > 1 else series
 
 
 @indicator(

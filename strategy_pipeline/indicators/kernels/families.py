@@ -1,9 +1,11 @@
-"""One indicator at many lengths in one pass over its input: four lengths at a time, or from one table of extremes.
+"""Averages at many lengths in one pass over their input, four lengths at a time.
 
-Every result is the same bytes as the indicator computed alone: averages repeat TA-Lib's own arithmetic, operation by
-operation (`indicators.families` checks that they do); extremes are exact whichever way they are found. Four recursions
-side by side keep the processor busy where one waits for its last result. Inputs without NaN; values before the first
-window are NaN.
+Every result is the same bytes as the indicator computed alone: the loops repeat TA-Lib's own arithmetic, operation by
+operation (`indicators.families` checks that they do).
+
+Why it is fast. A running sum waits for its last result, so four of them side by side keep the processor busy where one
+waits; what need not wait (divisions, roots) follows on a stretch of `TILE` bars that is still in the nearest cache,
+eight bars an instruction. Inputs without NaN, `lengths` ascending; values before the first window are NaN.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 Array = np.ndarray
+TILE = 256  # bars: four rows of results and four of delayed inputs fit the nearest cache
+REANCHOR_MEAN = 8  # windows after which TA-Lib sums a weighted mean afresh
 
 
 @intrinsic
@@ -27,106 +31,286 @@ def fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float64(types.float64, types.float64, types.float64), generate
 
 
-@njit(cache=True, nogil=True)
-def sma(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
-    """Mean of the last n values, kept as a running sum as TA-Lib keeps it, for four lengths in ascending order."""
-    n1, n2, n3, n4 = lengths[0], lengths[1], lengths[2], lengths[3]
-    n = len(x)
-    s1 = s2 = s3 = s4 = 0.0
-    start = min(n4 - 1, n)
-    for i in range(start):  # until the longest window is full
-        s1 += x[i]
-        s2 += x[i]
-        s3 += x[i]
-        s4 += x[i]
-        a[i] = b[i] = c[i] = d[i] = np.nan
-        if i >= n1 - 1:
-            a[i] = s1 / n1
-            s1 -= x[i - n1 + 1]
-        if i >= n2 - 1:
-            b[i] = s2 / n2
-            s2 -= x[i - n2 + 1]
-        if i >= n3 - 1:
-            c[i] = s3 / n3
-            s3 -= x[i - n3 + 1]
-    for i in range(start, n):
-        value = x[i]
-        s1 += value
-        s2 += value
-        s3 += value
-        s4 += value
-        a[i] = s1 / n1
-        b[i] = s2 / n2
-        c[i] = s3 / n3
-        d[i] = s4 / n4
-        s1 -= x[i - n1 + 1]
-        s2 -= x[i - n2 + 1]
-        s3 -= x[i - n3 + 1]
-        s4 -= x[i - n4 + 1]
-
-
-@njit(cache=True, nogil=True)
-def _start_of_mean(x: Array, length: int, weight: float, upto: int, out: Array) -> float:
-    """A recursion seeded with the mean of the first `length` values, run through index `upto` - 1 into `out`."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sum_start(x: Array, length: int, upto: int, out: Array) -> float:
+    """A running mean through index `upto` - 1 into `out`; returns the sum that the next bar adds to."""
     total = 0.0
-    for i in range(length):
+    for i in range(upto):
         total += x[i]
         out[i] = np.nan
+        if i >= length - 1:
+            out[i] = total / length
+            total -= x[i - length + 1]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sma(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
+    """Mean of the last n values, kept as a running sum as TA-Lib keeps it."""
+    n = len(x)
+    start = lengths[3] - 1
+    s1 = _sum_start(x, lengths[0], start, a)
+    s2 = _sum_start(x, lengths[1], start, b)
+    s3 = _sum_start(x, lengths[2], start, c)
+    s4 = _sum_start(x, lengths[3], start, d)
+    f1, f2, f3, f4 = float(lengths[0]), float(lengths[1]), float(lengths[2]), float(lengths[3])
+    for first in range(start, n, TILE):
+        m = min(TILE, n - first)
+        now = x[first:]
+        o1, o2, o3, o4 = a[first:], b[first:], c[first:], d[first:]
+        x1, x2, x3, x4 = x[first - lengths[0] + 1 :], x[first - lengths[1] + 1 :], x[first - lengths[2] + 1 :], x[first - start :]
+        for i in range(m):
+            value = now[i]
+            s1 += value
+            s2 += value
+            s3 += value
+            s4 += value
+            o1[i] = s1
+            o2[i] = s2
+            o3[i] = s3
+            o4[i] = s4
+            s1 -= x1[i]
+            s2 -= x2[i]
+            s3 -= x3[i]
+            s4 -= x4[i]
+        for i in range(m):
+            o1[i] /= f1
+        for i in range(m):
+            o2[i] /= f2
+        for i in range(m):
+            o3[i] /= f3
+        for i in range(m):
+            o4[i] /= f4
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _weighted_run(
+    x: Array, length: int, first: int, last: int, total: float, weighted: float, bars: int, out: Array
+) -> tuple[float, float, int]:
+    """Weighted means of the windows ending at `first` to `last` - 1 into `out`, summed afresh where the count runs out.
+
+    `total` is the sum and `weighted` the weighted sum of the window before, as the next bar finds them.
+    """
+    divisor = length * (length + 1.0) / 2.0
+    for i in range(first, last):
+        if i > length - 1:
+            gone = x[i - length]
+        else:
+            gone = 0.0
+        total += x[i]
+        total -= gone
+        weighted += x[i] * length
+        bars -= 1
+        if bars <= 0:
+            bars = REANCHOR_MEAN * length
+            total = 0.0
+            weighted = 0.0
+            for j in range(length):
+                value = x[i - length + 1 + j]
+                total += value
+                weighted += value * (j + 1)
+        out[i] = weighted / divisor
+        weighted -= total
+    return total, weighted, bars
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _weighted_start(x: Array, length: int, upto: int, out: Array) -> tuple[float, float, int]:
+    """The sums of the first window but its last bar, then `_weighted_run` through index `upto` - 1."""
+    total = 0.0
+    weighted = 0.0
+    for i in range(length - 1):
+        total += x[i]
+        weighted += x[i] * (i + 1)
+        out[i] = np.nan
+    return _weighted_run(x, length, length - 1, upto, total, weighted, REANCHOR_MEAN * length, out)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def wma(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
+    """Linearly weighted mean of the last n values, by the two running sums that TA-Lib keeps."""
+    n = len(x)
+    n1, n2, n3, n4 = lengths[0], lengths[1], lengths[2], lengths[3]
+    start = min(n4, n)
+    t1, w1, k1 = _weighted_start(x, n1, start, a)
+    t2, w2, k2 = _weighted_start(x, n2, start, b)
+    t3, w3, k3 = _weighted_start(x, n3, start, c)
+    t4, w4, k4 = _weighted_start(x, n4, start, d)
+    f1, f2, f3, f4 = float(n1), float(n2), float(n3), float(n4)
+    g1, g2, g3, g4 = f1 * (f1 + 1.0) / 2.0, f2 * (f2 + 1.0) / 2.0, f3 * (f3 + 1.0) / 2.0, f4 * (f4 + 1.0) / 2.0
+    first = start
+    while first < n:
+        # Up to the bar before the first of the four is due to be summed afresh, all run side by side.
+        m = min(min(TILE, n - first), min(min(k1, k2), min(k3, k4)) - 1)
+        if m == 0:
+            t1, w1, k1 = _weighted_run(x, n1, first, first + 1, t1, w1, k1, a)
+            t2, w2, k2 = _weighted_run(x, n2, first, first + 1, t2, w2, k2, b)
+            t3, w3, k3 = _weighted_run(x, n3, first, first + 1, t3, w3, k3, c)
+            t4, w4, k4 = _weighted_run(x, n4, first, first + 1, t4, w4, k4, d)
+            first += 1
+            continue
+        now = x[first:]
+        o1, o2, o3, o4 = a[first:], b[first:], c[first:], d[first:]
+        x1, x2, x3, x4 = x[first - n1 :], x[first - n2 :], x[first - n3 :], x[first - n4 :]
+        for i in range(m):
+            value = now[i]
+            t1 = t1 + value - x1[i]
+            t2 = t2 + value - x2[i]
+            t3 = t3 + value - x3[i]
+            t4 = t4 + value - x4[i]
+            w1 += value * f1
+            w2 += value * f2
+            w3 += value * f3
+            w4 += value * f4
+            o1[i] = w1
+            o2[i] = w2
+            o3[i] = w3
+            o4[i] = w4
+            w1 -= t1
+            w2 -= t2
+            w3 -= t3
+            w4 -= t4
+        for i in range(m):
+            o1[i] /= g1
+        for i in range(m):
+            o2[i] /= g2
+        for i in range(m):
+            o3[i] /= g3
+        for i in range(m):
+            o4[i] /= g4
+        k1 -= m
+        k2 -= m
+        k3 -= m
+        k4 -= m
+        first += m
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mean_start(x: Array, length: int, first: int, upto: int, keep: float, weight: float, wilder: bool, out: Array) -> float:
+    """A recursion on `x` from index `first`, seeded with the mean of its first `length` values, through `upto` - 1 into `out`."""
+    out[: first + length - 1] = np.nan
+    total = 0.0
+    for i in range(first, first + length):
+        total += x[i]
     state = total / length
-    out[length - 1] = state
-    for i in range(length, upto):
-        state = fused(x[i] - state, weight, state)
+    out[first + length - 1] = state
+    for i in range(first + length, upto):
+        state = fused(keep, state, weight * x[i]) if wilder else fused(x[i] - state, weight, state)
         out[i] = state
     return state
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def ema(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
-    """Exponential mean of weight 2 / (n + 1), started on the mean of the first n, for four lengths in ascending order."""
+    """Exponential mean of weight 2 / (n + 1), started on the mean of the first n."""
     n = len(x)
-    if lengths[3] > n:
-        return
     k1, k2, k3, k4 = 2.0 / (lengths[0] + 1), 2.0 / (lengths[1] + 1), 2.0 / (lengths[2] + 1), 2.0 / (lengths[3] + 1)
     start = lengths[3]
-    m1 = _start_of_mean(x, lengths[0], k1, start, a)
-    m2 = _start_of_mean(x, lengths[1], k2, start, b)
-    m3 = _start_of_mean(x, lengths[2], k3, start, c)
-    m4 = _start_of_mean(x, lengths[3], k4, start, d)
-    for i in range(start, n):
-        value = x[i]
+    m1 = _mean_start(x, lengths[0], 0, start, 0.0, k1, False, a)
+    m2 = _mean_start(x, lengths[1], 0, start, 0.0, k2, False, b)
+    m3 = _mean_start(x, lengths[2], 0, start, 0.0, k3, False, c)
+    m4 = _mean_start(x, lengths[3], 0, start, 0.0, k4, False, d)
+    now, o1, o2, o3, o4 = x[start:], a[start:], b[start:], c[start:], d[start:]
+    for i in range(n - start):
+        value = now[i]
         m1 = fused(value - m1, k1, m1)
         m2 = fused(value - m2, k2, m2)
         m3 = fused(value - m3, k3, m3)
         m4 = fused(value - m4, k4, m4)
-        a[i] = m1
-        b[i] = m2
-        c[i] = m3
-        d[i] = m4
+        o1[i] = m1
+        o2[i] = m2
+        o3[i] = m3
+        o4[i] = m4
 
 
-@njit(cache=True, nogil=True)
-def doubled(x: Array, width: int, sign: float) -> Array:
-    """Extremes of windows of 2 * width from those of `width` (sign 1 highest, -1 lowest); the first 2 * width - 1 are unset."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def rma(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
+    """Wilder's mean of weight 1 / n, started on the mean of the first n."""
     n = len(x)
-    out = np.empty(n)
-    if sign > 0.0:
-        for i in range(width, n):
-            out[i] = x[i] if x[i] >= x[i - width] else x[i - width]
-    else:
-        for i in range(width, n):
-            out[i] = x[i] if x[i] <= x[i - width] else x[i - width]
-    return out
+    q1, q2, q3, q4 = (
+        (lengths[0] - 1) / lengths[0],
+        (lengths[1] - 1) / lengths[1],
+        (lengths[2] - 1) / lengths[2],
+        (lengths[3] - 1) / lengths[3],
+    )
+    k1, k2, k3, k4 = 1.0 - q1, 1.0 - q2, 1.0 - q3, 1.0 - q4
+    start = lengths[3]
+    m1 = _mean_start(x, lengths[0], 0, start, q1, k1, True, a)
+    m2 = _mean_start(x, lengths[1], 0, start, q2, k2, True, b)
+    m3 = _mean_start(x, lengths[2], 0, start, q3, k3, True, c)
+    m4 = _mean_start(x, lengths[3], 0, start, q4, k4, True, d)
+    now, o1, o2, o3, o4 = x[start:], a[start:], b[start:], c[start:], d[start:]
+    for i in range(n - start):
+        value = now[i]
+        m1 = fused(q1, m1, k1 * value)
+        m2 = fused(q2, m2, k2 * value)
+        m3 = fused(q3, m3, k3 * value)
+        m4 = fused(q4, m4, k4 * value)
+        o1[i] = m1
+        o2[i] = m2
+        o3[i] = m3
+        o4[i] = m4
 
 
-@njit(cache=True, nogil=True)
-def covered(table: Array, width: int, length: int, sign: float, out: Array) -> None:
-    """Extremes of windows of `length`, in [width, 2 width], as two overlapping windows of `width`."""
-    n = len(table)
-    back = length - width
-    out[: length - 1] = np.nan
-    if sign > 0.0:
-        for i in range(length - 1, n):
-            out[i] = table[i] if table[i] >= table[i - back] else table[i - back]
-    else:
-        for i in range(length - 1, n):
-            out[i] = table[i] if table[i] <= table[i - back] else table[i - back]
+@njit(cache=True, nogil=True, error_model="numpy")
+def dema(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
+    """Twice the exponential mean less the mean of that mean (P. Mulloy, 1994)."""
+    n = len(x)
+    once = np.empty((4, n))
+    ema(x, lengths, once[0], once[1], once[2], once[3])
+    _again(once, lengths, 1, a, b, c, d)
+    _combine(once[0], a, 2 * (lengths[0] - 1))
+    _combine(once[1], b, 2 * (lengths[1] - 1))
+    _combine(once[2], c, 2 * (lengths[2] - 1))
+    _combine(once[3], d, 2 * (lengths[3] - 1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def tema(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
+    """Three times the difference of the first two means, plus the third (P. Mulloy, 1994)."""
+    n = len(x)
+    once, twice = np.empty((4, n)), np.empty((4, n))
+    ema(x, lengths, once[0], once[1], once[2], once[3])
+    _again(once, lengths, 1, twice[0], twice[1], twice[2], twice[3])
+    _again(twice, lengths, 2, a, b, c, d)
+    _combine_three(once[0], twice[0], a, 3 * (lengths[0] - 1))
+    _combine_three(once[1], twice[1], b, 3 * (lengths[1] - 1))
+    _combine_three(once[2], twice[2], c, 3 * (lengths[2] - 1))
+    _combine_three(once[3], twice[3], d, 3 * (lengths[3] - 1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _again(means: Array, lengths: Array, stage: int, a: Array, b: Array, c: Array, d: Array) -> None:
+    """Exponential means of the rows of `means`, which begin at `stage` * (n - 1)."""
+    n = means.shape[1]
+    k1, k2, k3, k4 = 2.0 / (lengths[0] + 1), 2.0 / (lengths[1] + 1), 2.0 / (lengths[2] + 1), 2.0 / (lengths[3] + 1)
+    start = stage * (lengths[3] - 1) + lengths[3]
+    m1 = _mean_start(means[0], lengths[0], stage * (lengths[0] - 1), start, 0.0, k1, False, a)
+    m2 = _mean_start(means[1], lengths[1], stage * (lengths[1] - 1), start, 0.0, k2, False, b)
+    m3 = _mean_start(means[2], lengths[2], stage * (lengths[2] - 1), start, 0.0, k3, False, c)
+    m4 = _mean_start(means[3], lengths[3], stage * (lengths[3] - 1), start, 0.0, k4, False, d)
+    x1, x2, x3, x4 = means[0, start:], means[1, start:], means[2, start:], means[3, start:]
+    o1, o2, o3, o4 = a[start:], b[start:], c[start:], d[start:]
+    for i in range(n - start):
+        m1 = fused(x1[i] - m1, k1, m1)
+        m2 = fused(x2[i] - m2, k2, m2)
+        m3 = fused(x3[i] - m3, k3, m3)
+        m4 = fused(x4[i] - m4, k4, m4)
+        o1[i] = m1
+        o2[i] = m2
+        o3[i] = m3
+        o4[i] = m4
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _combine(once: Array, out: Array, first: int) -> None:
+    one, two = once[first:], out[first:]
+    for i in range(len(two)):
+        two[i] = 2.0 * one[i] - two[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _combine_three(once: Array, twice: Array, out: Array, first: int) -> None:
+    one, two, three = once[first:], twice[first:], out[first:]
+    for i in range(len(three)):
+        three[i] = three[i] + (3.0 * one[i] - 3.0 * two[i])
