@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
@@ -33,8 +34,53 @@ def _trailing_zeros(typingctx: Any, word: Any) -> Any:
 trailing_zeros: Any = _trailing_zeros  # numba fills in the context it is declared with
 
 
+
+
+def _word_of(element: ir.Type, lanes: int, strictly: bool) -> Any:
+    """An intrinsic: bit i of the word is x[k + i] > y[j + i] (or >=), for 64 neighbours.
+
+    Written as vector comparisons because compilers do not see the pattern in a loop over bits.
+    """
+
+    @intrinsic
+    def word(typingctx: Any, x: Any, k: Any, y: Any, j: Any) -> Any:
+        vector, integer = ir.VectorType(element, lanes), ir.IntType(64)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            def lane(number: int, first: int) -> Any:
+                array = context.make_array(signature.args[number])(context, builder, arguments[number])
+                index = builder.add(arguments[number + 1], ir.Constant(integer, first))
+                pointer = builder.bitcast(builder.gep(array.data, [index]), vector.as_pointer())
+                loaded = builder.load(pointer)
+                loaded.align = 1 if isinstance(element, ir.IntType) else 8
+                return loaded
+
+            found = ir.Constant(integer, 0)
+            for first in range(0, 64, lanes):
+                sides = lane(0, first), lane(2, first)
+                if isinstance(element, ir.IntType):
+                    true = builder.icmp_signed(">" if strictly else ">=", *sides)
+                else:
+                    true = builder.fcmp_ordered(">" if strictly else ">=", *sides)  # ordered: false where one is NaN
+                part = builder.bitcast(true, ir.IntType(lanes))
+                part = builder.zext(part, integer) if lanes < 64 else part
+                found = builder.or_(found, builder.shl(part, ir.Constant(integer, first)))
+            return found
+
+        return types.uint64(x, types.intp, y, types.intp), generate
+
+    return word
+
+
+_greater_64: Any = _word_of(ir.DoubleType(), 16, True)
+_at_least_64: Any = _word_of(ir.DoubleType(), 16, False)
+greater_ranks: Any = _word_of(ir.IntType(8), 64, True)
+
+
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _greater(left: np.ndarray, right: np.ndarray, i: int, j: int, count: int) -> np.uint64:
+    if count == 64:
+        return _greater_64(left, i, right, j)
     word = np.uint64(0)
     for bit in range(count):
         word |= np.uint64(left[i + bit] > right[j + bit]) << np.uint64(bit)
@@ -43,6 +89,8 @@ def _greater(left: np.ndarray, right: np.ndarray, i: int, j: int, count: int) ->
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _at_least(left: np.ndarray, right: np.ndarray, i: int, j: int, count: int) -> np.uint64:
+    if count == 64:
+        return _at_least_64(left, i, right, j)
     word = np.uint64(0)
     for bit in range(count):
         word |= np.uint64(left[i + bit] >= right[j + bit]) << np.uint64(bit)
@@ -101,23 +149,14 @@ def cross_both(left: np.ndarray, right: np.ndarray, known: np.ndarray, above: np
         and the two rows
     """
     n_symbols, n_bars = left.shape
-    whole = n_bars >> 6
     one, top = np.uint64(1), np.uint64(63)
     for s in range(n_symbols):
         x, y = left[s], right[s]
         at_most, at_least = np.uint64(0), np.uint64(0)  # of the previous word
         for w in range(known.shape[1]):
             base = w * 64
-            more, same = np.uint64(0), np.uint64(0)
-            if w < whole:
-                for bit in range(64):
-                    more |= np.uint64(x[base + bit] > y[base + bit]) << np.uint64(bit)
-                for bit in range(64):
-                    same |= np.uint64(x[base + bit] >= y[base + bit]) << np.uint64(bit)
-            else:
-                for bit in range(n_bars - base):
-                    more |= np.uint64(x[base + bit] > y[base + bit]) << np.uint64(bit)
-                    same |= np.uint64(x[base + bit] >= y[base + bit]) << np.uint64(bit)
+            count = min(64, n_bars - base)
+            more, same = _greater(x, y, base, base, count), _at_least(x, y, base, base, count)
             less, no_more = known[s, w] & ~same, known[s, w] & ~more
             above[s, w] = more & ((no_more << one) | (at_most >> top))
             below[s, w] = less & ((same << one) | (at_least >> top))
@@ -125,20 +164,74 @@ def cross_both(left: np.ndarray, right: np.ndarray, known: np.ndarray, above: np
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def evaluate_rule(rows: np.ndarray, symbol: int, program: np.ndarray, stack: np.ndarray) -> None:
+def compare_ranks(op: int, left: np.ndarray, right: np.ndarray, known: np.ndarray, also: np.ndarray, out: np.ndarray) -> None:
+    """Write one symbol's bit row of a comparison of two series of which ranks are known (see `ranks`).
+
+    op : GREATER, GREATER_EQUAL, ABOVE or NOT_ABOVE
+    left, right : int8 (64 n_words,); known, also : uint64 (n_words,), where each is a number; out : uint64 (n_words,)
+    """
+    one, top = np.uint64(1), np.uint64(63)
+    at_most, both_before = np.uint64(0), np.uint64(0)  # of the previous word
+    for w in range(out.shape[0]):
+        both = known[w] & also[w]
+        if op == GREATER_EQUAL:
+            out[w] = both & ~greater_ranks(right, w * 64, left, w * 64)
+            continue
+        more = both & greater_ranks(left, w * 64, right, w * 64)
+        if op == GREATER:
+            out[w] = more
+            continue
+        no_more = both & ~more
+        crossed = more & ((no_more << one) | (at_most >> top))
+        at_most = no_more
+        if op == NOT_ABOVE:
+            crossed = both & ((both << one) | (both_before >> top)) & ~crossed
+            both_before = both
+        out[w] = crossed
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def cross_ranks(left: np.ndarray, right: np.ndarray, known: np.ndarray, also: np.ndarray, above: np.ndarray, below: np.ndarray) -> None:
+    """`cross_both` on ranks, for one symbol; shapes as in `compare_ranks`."""
+    one, top = np.uint64(1), np.uint64(63)
+    at_most, at_least = np.uint64(0), np.uint64(0)
+    for w in range(above.shape[0]):
+        both = known[w] & also[w]
+        more, less = both & greater_ranks(left, w * 64, right, w * 64), both & greater_ranks(right, w * 64, left, w * 64)
+        no_more, no_less = both & ~more, both & ~less
+        above[w] = more & ((no_more << one) | (at_most >> top))
+        below[w] = less & ((no_less << one) | (at_least >> top))
+        at_most, at_least = no_more, no_less
+
+
+# Columns of a literal: its bit row, or where that is -1 the comparison of two planes of ranks.
+ROW, OP, LEFT, RIGHT, N_LITERAL = range(5)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def evaluate_rule(
+    literals: np.ndarray, rows: np.ndarray, planes: np.ndarray, known: np.ndarray, symbol: int, program: np.ndarray, stack: np.ndarray
+) -> None:
     """Leave in stack[0] the bars at which a rule is true; an empty program is never true.
 
-    rows : uint64 (n_rows, n_symbols, n_words); program : int32 steps in postfix order;
-    stack : uint64 (MAX_DEPTH + 1, n_words), overwritten
+    literals : int32 (n_literals, N_LITERAL)
+    rows : uint64 (n_rows, n_symbols, n_words); planes, known : see `ranks`
+    program : int32 steps in postfix order: a literal, AND or OR; stack : uint64 (MAX_DEPTH + 1, n_words), overwritten
     """
-    n_words = rows.shape[2]
+    n_words = stack.shape[1]
     if program.size == 0:
         stack[0, :] = np.uint64(0)
     depth = 0
     for step in program:
         if step >= 0:
-            for w in range(n_words):
-                stack[depth, w] = rows[step, symbol, w]
+            row, left, right = literals[step, ROW], literals[step, LEFT], literals[step, RIGHT]
+            if row >= 0:
+                for w in range(n_words):
+                    stack[depth, w] = rows[row, symbol, w]
+            else:
+                compare_ranks(
+                    literals[step, OP], planes[left, symbol], planes[right, symbol], known[left, symbol], known[right, symbol], stack[depth]
+                )
             depth += 1
         elif step == AND:
             depth -= 1

@@ -1,22 +1,25 @@
 """From strategies to tables: what a population needs, each thing once.
 
-What belongs here: checking strategies, moving negations down to comparisons, numbering the distinct
-literals, rules and series, and encoding each strategy as a row of numbers for the kernels. What does not:
-evaluating anything.
+What belongs here: checking strategies, moving negations down to comparisons, numbering the distinct literals, rules and
+series, and the population as columns of numbers. What does not: evaluating anything.
+
+Strategies share their parts as objects (`strategies.strategy`, `strategies.canonical`), so most of a population is told
+apart by identity; equal parts that are different objects are found too, only slower.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from strategy_pipeline.backtest import bits, walk
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators import Number, Value
-from strategy_pipeline.strategies import And, Compare, Condition, Level, Not, Strategy, atr_series, sizing_series
+from strategy_pipeline.strategies import And, Compare, Condition, Level, Not, Size, Strategy, atr_series, sizing_series
 
 _OPS = {
     ">": bits.GREATER,
@@ -40,70 +43,216 @@ RULES = ("enter_long", "enter_short", "exit_long", "exit_short")
 LEVELS = ("stop", "take", "trail", "breakeven")
 
 Literal = tuple[int, int, int]  # op, left, right: indices into Plan.values
+Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass(slots=True)
-class Entry:
-    """One strategy as numbers. Rules are indices into `Plan.programs`, series into `Plan.aux`."""
+class Numbers(Generic[Key]):
+    """Distinct objects in the order they were first seen, each with its number. They must stay alive meanwhile."""
 
-    strategy: Strategy
-    id: str
-    rules: list[int]  # of RULES
-    literals: set[int]
-    aux: dict[str, int]  # field -> index into Plan.aux
-    symbols: tuple[int, ...]
+    def __init__(self) -> None:
+        self.items: list[Key] = []
+        self._known: dict[Key, int] = {}
+        self.seen: dict[int, int] = {}  # by identity, which for most things spares comparing them
+
+    def __call__(self, item: Key) -> int:
+        number = self.seen.get(id(item))
+        if number is None:
+            number = self.seen[id(item)] = self._known.setdefault(item, len(self.items))
+            if number == len(self.items):
+                self.items.append(item)
+        return number
+
+    def column(self, items: Sequence[Key]) -> np.ndarray:
+        """The number of each, intp (n,)."""
+        identities = np.fromiter(map(id, items), np.int64, len(items))
+        if len(items) and (identities == identities[0]).all():
+            return np.full(len(items), self(items[0]), dtype=np.intp)
+        _, first, place = np.unique(identities, return_index=True, return_inverse=True)
+        numbers = np.empty(len(first), dtype=np.intp)
+        for position in np.argsort(first).tolist():
+            numbers[position] = self(items[first[position]])
+        return numbers[place]
 
 
 @dataclass(slots=True)
 class Plan:
-    """A population's distinct parts. A program is postfix over literals."""
+    """A population's distinct parts, and its strategies as columns (a row each).
 
-    values: list[Value] = field(default_factory=list)
-    literals: list[Literal] = field(default_factory=list)
-    programs: list[tuple[int, ...]] = field(default_factory=list)
-    aux: list[Value] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
-    depth: int = 1
-    _literal_ids: dict[Literal, int] = field(default_factory=dict)
-    _program_ids: dict[tuple[int, ...], int] = field(default_factory=dict)
-    _aux_ids: dict[Value, int] = field(default_factory=dict)
-    _value_ids: dict[Value, int] = field(default_factory=dict)
+    strategies, ids : those that can run as far as one can see from here; why others cannot is in `failures`, by id
+    values, aux : distinct series, and ATRs and volatilities
+    literals : distinct comparisons, int32 (n, 3): op and two of `values`, of which one may be a constant
+    steps, offsets : programs in postfix order over literals, int32 and int64 (n_programs + 1,); number 0 is never true
+    depth : of the stack they need
+    rules : int32 (n, 4), a program for each of `RULES`
+    kinds, distances, level_aux : int64, float64 and int32 (n, 4), for each of `LEVELS`; -1 is no ATR
+    sizes, size_values, size_aux, hold, cooldown : (n,)
+    applies : uint8 (n, n_symbols), which symbols a strategy trades
+    """
 
-    def add(self, strategy: Strategy, id: str, symbols: tuple[int, ...]) -> None:
-        """Encode a checked strategy."""
-        rules: list[int] = []
-        literals: set[int] = set()
-        for name in RULES:
-            rule, used = self._rule(getattr(strategy, name))
-            rules.append(rule)
-            literals.update(step for step in used if step >= 0)
-        aux = {}
-        for name in LEVELS:
-            level = getattr(strategy, name)
-            if level is not None and level.kind == "atr":
-                aux[name] = self._number(self._aux_ids, self.aux, atr_series(level))
-        sigma = sizing_series(strategy)
-        if sigma is not None:
-            aux["size"] = self._number(self._aux_ids, self.aux, sigma)
-        self.entries.append(Entry(strategy, id, rules, literals, aux, symbols))
+    strategies: list[Strategy]
+    ids: list[str]
+    failures: dict[str, str]
+    values: list[Value]
+    aux: list[Value]
+    literals: np.ndarray
+    steps: np.ndarray
+    offsets: np.ndarray
+    depth: int
+    rules: np.ndarray
+    kinds: np.ndarray
+    distances: np.ndarray
+    level_aux: np.ndarray
+    sizes: np.ndarray
+    size_values: np.ndarray
+    size_aux: np.ndarray
+    hold: np.ndarray
+    cooldown: np.ndarray
+    applies: np.ndarray
 
-    def _rule(self, condition: Condition | None) -> tuple[int, tuple[int, ...]]:
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Drop all strategies but `rows` (bool, or ascending numbers)."""
+        chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
+        self.strategies = [self.strategies[row] for row in chosen]
+        self.ids = [self.ids[row] for row in chosen]
+        for name in ("applies", "rules", "kinds", "distances", "level_aux", "sizes", "size_values", "size_aux", "hold", "cooldown"):
+            setattr(self, name, getattr(self, name)[chosen])
+
+    def series_of(self, rows: np.ndarray) -> np.ndarray:
+        """Which of `aux` some strategies read, int32 (len(rows), 5), -1 for none."""
+        return np.column_stack([self.level_aux[rows], self.size_aux[rows]])
+
+    def literals_of(self, programs: np.ndarray) -> np.ndarray:
+        """Distinct literals of some programs, ascending."""
+        steps = np.concatenate([self.steps[:0], *[self.steps[self.offsets[p] : self.offsets[p + 1]] for p in np.unique(programs)]])
+        return np.unique(steps[steps >= 0])
+
+    def literal_uses(self) -> np.ndarray:
+        """How many strategies' rules read each literal, int64 (n_literals,); a strategy counts once a rule."""
+        per_program = np.bincount(self.rules.ravel(), minlength=len(self.offsets) - 1)
+        per_step = np.repeat(per_program, np.diff(self.offsets))
+        literal = self.steps >= 0
+        return np.bincount(self.steps[literal], weights=per_step[literal], minlength=len(self.literals)).astype(np.int64)
+
+    def encode(self, rows: np.ndarray, aux: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The kernels' tables of some strategies, int64 (n, N_INTS) and float64 (n, N_FLOATS); `aux` renumbers the series."""
+        ints = np.zeros((len(rows), walk.N_INTS), dtype=np.int64)
+        floats = np.zeros((len(rows), walk.N_FLOATS))
+        ints[:, walk.ENTER_LONG : walk.EXIT_SHORT + 1] = self.rules[rows]
+        ints[:, walk.STOP_KIND : walk.STOP_KIND + 2 * len(LEVELS) : 2] = self.kinds[rows]
+        series = self.level_aux[rows]
+        ints[:, walk.STOP_ROW : walk.STOP_ROW + 2 * len(LEVELS) : 2] = np.where(series >= 0, aux[series], 0)
+        floats[:, walk.STOP_VALUE : walk.STOP_VALUE + len(LEVELS)] = self.distances[rows]
+        ints[:, walk.HOLD], ints[:, walk.COOLDOWN] = self.hold[rows], self.cooldown[rows]
+        ints[:, walk.SIZE_KIND] = self.sizes[rows]
+        ints[:, walk.SIZE_ROW] = np.where(self.size_aux[rows] >= 0, aux[self.size_aux[rows]], 0)
+        floats[:, walk.SIZE_VALUE] = self.size_values[rows]
+        return ints, floats
+
+
+def make_plan(strategies: Sequence[Strategy], symbols: tuple[str, ...], timeframe: str) -> Plan:
+    """Check and encode a population. What is wrong with a strategy is in `.failures`, by id; equal ones count once."""
+    kept, ids, failures = _accept(strategies, symbols, timeframe)
+    n = len(kept)
+    universes: Numbers[tuple[str, ...]] = Numbers()
+    universe = universes.column([one.symbols for one in kept])
+    masks = np.array([[names == ("*",) or symbol in names for symbol in symbols] for names in universes.items], dtype=np.uint8)
+    rules, levels, sizes, aux = _Rules(), Numbers[Level | None](), Numbers[Size](), Numbers[Value]()
+    programs = np.array([rules.column([getattr(one, name) for one in kept]) for name in RULES], dtype=np.int32)
+    level = np.array([levels.column([getattr(one, name) for one in kept]) for name in LEVELS], dtype=np.intp)
+    size = sizes.column([one.size for one in kept])
+    kinds, distances, level_aux = _columns([_level_numbers(one, aux) for one in levels.items])
+    # A volatility is the strategy's own only through its size and timeframe, and all strategies here have one timeframe.
+    size_kinds, size_values, size_aux = _columns([_size_numbers(one, kept[int(np.argmax(size == k))], aux) for k, one in enumerate(sizes.items)])
+    return Plan(
+        strategies=kept,
+        ids=ids,
+        failures=failures,
+        applies=np.ascontiguousarray(masks.reshape(-1, len(symbols))[universe]),
+        values=rules.values.items,
+        literals=np.array(list(rules.literals), dtype=np.int32).reshape(-1, 3),
+        steps=np.array([step for program in rules.programs for step in program], dtype=np.int32),
+        offsets=np.cumsum([0] + [len(program) for program in rules.programs], dtype=np.int64),
+        depth=rules.depth,
+        rules=np.ascontiguousarray(programs.T),
+        kinds=kinds.astype(np.int64)[level].T,
+        distances=distances[level].T,
+        level_aux=level_aux.astype(np.int32)[level].T,
+        sizes=size_kinds.astype(np.int64)[size],
+        size_values=size_values[size],
+        size_aux=size_aux.astype(np.int32)[size],
+        hold=np.fromiter((one.hold or 0 for one in kept), np.int64, n),
+        cooldown=np.fromiter((one.cooldown or 0 for one in kept), np.int64, n),
+        aux=aux.items,
+    )
+
+
+def _accept(strategies: Sequence[Strategy], symbols: tuple[str, ...], timeframe: str) -> tuple[list[Strategy], list[str], dict[str, str]]:
+    """Strategies that can be encoded, with their ids, and why others cannot."""
+    known = set(symbols)
+    kept: list[Strategy] = []
+    ids: list[str] = []
+    failures: dict[str, str] = {}
+    seen: set[str] = set()
+    checked: set[tuple[Any, ...]] = set()  # identities of parts that stay alive with the strategies
+    for position, strategy in enumerate(strategies):
+        if not isinstance(strategy, Strategy):
+            failures[f"#{position}"] = f"strategy #{position}: Expected a Strategy, was {type(strategy).__name__}; parse its text first"
+            continue
+        id_ = strategy.id
+        if id_ in seen:
+            continue
+        seen.add(id_)
+        levels = (id(strategy.stop), id(strategy.take), id(strategy.trail), id(strategy.breakeven), id(strategy.size))
+        parts = (id(strategy.timeframe), id(strategy.symbols), strategy.hold, *levels)
+        if parts not in checked:
+            try:
+                check(strategy, timeframe)
+                _check_symbols(strategy.symbols, known, symbols)
+            except StrategyError as error:
+                failures[id_] = f"strategy {id_}: {error}"
+                continue
+            checked.add(parts)
+        kept.append(strategy)
+        ids.append(id_)
+    return kept, ids, failures
+
+
+class _Rules:
+    """Conditions to programs, each distinct one once. The empty program, of a rule that is absent, is number 0."""
+
+    def __init__(self) -> None:
+        self.values: Numbers[Value] = Numbers()
+        self.literals: dict[Literal, int] = {}
+        self.programs: dict[tuple[int, ...], int] = {(): 0}
+        self.depth = 1
+        self._known: dict[int, int] = {id(None): 0}  # by identity: conditions stay alive with their strategies
+
+    def column(self, conditions: Sequence[Condition | None]) -> list[int]:
+        """The program of each."""
+        known, out = self._known, []
+        for condition in conditions:
+            number = known.get(id(condition))
+            if number is None:
+                number = known[id(condition)] = self._program(cast(Condition, condition))
+            out.append(number)
+        return out
+
+    def _program(self, condition: Condition) -> int:
         program: list[int] = []
-        if condition is not None:
-            self.depth = max(self.depth, self._compile(condition, False, program))
-        key = tuple(program)
-        return self._number(self._program_ids, self.programs, key), key
+        self.depth = max(self.depth, self._compile(condition, False, program))
+        return self.programs.setdefault(tuple(program), len(self.programs))
 
     def _compile(self, condition: Condition, negate: bool, program: list[int]) -> int:
         """Append the postfix steps of `condition` (negated or not); the stack depth they need."""
         if isinstance(condition, Compare):
             op = _OPS[condition.op]
             op = _NEGATED[op] if negate else op
-            left = self._number(self._value_ids, self.values, condition.left)
-            right = self._number(self._value_ids, self.values, condition.right)
+            left, right = self.values(condition.left), self.values(condition.right)
             literal = (_MIRRORED[op], right, left) if op in _MIRRORED else (op, left, right)
-            program.append(self._number(self._literal_ids, self.literals, literal))
+            program.append(self.literals.setdefault(literal, len(self.literals)))
             return 1
         if isinstance(condition, Not):
             return self._compile(condition.term, not negate, program)
@@ -115,56 +264,22 @@ class Plan:
                 program.append(step)
         return depth
 
-    @staticmethod
-    def _number(ids: dict, items: list, item: object) -> int:
-        found = ids.get(item)
-        if found is None:
-            found = ids[item] = len(items)
-            items.append(item)
-        return found
 
-    def encode(self, entries: Sequence[Entry], rules: dict[int, int], aux: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """The kernels' tables, int64 (n, N_INTS) and float64 (n, N_FLOATS), with rules and series renumbered."""
-        ints = np.zeros((len(entries), walk.N_INTS), dtype=np.int64)
-        floats = np.zeros((len(entries), walk.N_FLOATS))
-        for row, entry in enumerate(entries):
-            strategy = entry.strategy
-            ints[row, walk.ENTER_LONG : walk.EXIT_SHORT + 1] = [rules[rule] for rule in entry.rules]
-            for position, name in enumerate(LEVELS):
-                level = getattr(strategy, name)
-                if level is not None:
-                    ints[row, walk.STOP_KIND + 2 * position] = _KINDS[level.kind]
-                    ints[row, walk.STOP_ROW + 2 * position] = aux[entry.aux[name]] if name in entry.aux else 0
-                    floats[row, walk.STOP_VALUE + position] = level.value
-            ints[row, walk.HOLD] = strategy.hold or 0
-            ints[row, walk.COOLDOWN] = strategy.cooldown or 0
-            ints[row, walk.SIZE_KIND] = _SIZES[strategy.size.kind]
-            ints[row, walk.SIZE_ROW] = aux[entry.aux["size"]] if "size" in entry.aux else 0
-            floats[row, walk.SIZE_VALUE] = strategy.size.value
-        return ints, floats
+def _columns(rows: list[tuple[float, float, float]]) -> np.ndarray:
+    return np.array(rows, dtype=np.float64).reshape(-1, 3).T
 
 
-def make_plan(strategies: Sequence[Strategy], symbols: tuple[str, ...], timeframe: str) -> Plan:
-    """Check and encode a population. What is wrong with a strategy is in `.failures`, by id; equal ones count once."""
-    plan = Plan()
-    index = {symbol: position for position, symbol in enumerate(symbols)}
-    every = tuple(range(len(symbols)))
-    seen: set[str] = set()
-    for position, strategy in enumerate(strategies):
-        id = f"#{position}"
-        try:
-            if not isinstance(strategy, Strategy):
-                raise StrategyError(f"Expected a Strategy, was {type(strategy).__name__}; parse its text first")
-            id = strategy.id
-            if id in seen:
-                continue
-            seen.add(id)
-            check(strategy, timeframe)
-            rows = every if strategy.symbols == ("*",) else tuple(sorted({_symbol(index, name) for name in strategy.symbols}))
-            plan.add(strategy, id, rows)
-        except StrategyError as error:
-            plan.failures[id] = f"strategy {id}: {error}"
-    return plan
+def _level_numbers(level: Level | None, aux: Numbers[Value]) -> tuple[float, float, float]:
+    """Kind, distance and ATR series of a level."""
+    if level is None:
+        return walk.NONE, 0.0, -1
+    return _KINDS[level.kind], level.value, aux(atr_series(level)) if level.kind == "atr" else -1
+
+
+def _size_numbers(size: Size, of: Strategy, aux: Numbers[Value]) -> tuple[float, float, float]:
+    """Kind, value and volatility series of a size."""
+    sigma = sizing_series(of)
+    return _SIZES[size.kind], size.value, -1 if sigma is None else aux(sigma)
 
 
 def check(strategy: Strategy, timeframe: str) -> None:
@@ -197,11 +312,11 @@ def _check_level(name: str, level: Level | None) -> None:
         raise StrategyError(f"{name}: Expected a distance below 100%, was {level.value:.0%}; a price cannot fall that far; correct it")
 
 
-def _symbol(index: dict[str, int], name: str) -> int:
-    if name not in index:
-        known = ", ".join(list(index)[:5])
-        raise StrategyError(f"symbols: Expected symbols of the bars ({known}, ...), was {name}; it has no prices; add it to the bars")
-    return index[name]
+def _check_symbols(names: tuple[str, ...], known: set[str], symbols: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in known and names != ("*",):
+            shown = ", ".join(symbols[:5])
+            raise StrategyError(f"symbols: Expected symbols of the bars ({shown}, ...), was {name}; it has no prices; add it to the bars")
 
 
 def is_number(value: Value) -> bool:
