@@ -112,12 +112,11 @@ def kernel_seconds(bars: Bars, population: list[Strategy], workload: str, worker
     )
     applies = inside.frozen(np.ones((n, 1), dtype=np.uint8))
     rows = inside.frozen(np.arange(n))
-    costs = COSTS[workload]
-    slips = inside.frozen(costs.slips(arena.marks))
+    terms = inside.make_terms(arena, COSTS[workload], "close")
     cuts = [(first, min(first + 64, n)) for first in range(0, n, 64)]
     return clock(
         lambda: map_shards(
-            lambda cut: inside._run(arena, ranges, tables, costs, slips, "close", rows, applies, sums, daily, cut),
+            lambda cut: inside._run(arena, ranges, tables, terms, rows, applies, sums, daily, cut),
             cuts,
             workers=workers,
         )

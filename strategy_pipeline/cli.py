@@ -276,12 +276,17 @@ def report(settings: Settings, days: int, as_json: bool) -> None:
 @json_option
 @market_options
 def audit(settings: Settings, what: str, times: int, day: dt.datetime | None, as_json: bool) -> None:
-    """Recompute indicators and features on truncated history and demand equal values. Exit code 1 when one differs."""
+    """Recompute every indicator and feature on truncated history and demand equal values.
+
+    `lookahead` takes away what came later, `warmup` what came before the bars that an indicator declares it needs. What
+    has no values here is named as not judged. Exit code 1 when a value differs, or when nothing could be judged.
+    """
     from strategy_pipeline.show import run_audit
 
     workspace, date = _open(settings, day)
     frame = run_audit(workspace, date, what, times, quiet=as_json)
-    judged = frame["compared"] > 0 if what == "warmup" else frame["compared"] >= 0
+    # Where neither history had a number there is nothing to judge; a number that one of them lacks is a difference.
+    judged = (frame["compared"] > 0) | (frame["worst"] > 0)
     failed = frame[~frame["passed"] & judged]
     if as_json:
         click.echo(frame.to_json(orient="records"))
@@ -289,9 +294,9 @@ def audit(settings: Settings, what: str, times: int, day: dt.datetime | None, as
         if len(failed):
             console.table(failed, "differ", most=100)
         for name, note in zip(frame["name"][~judged], frame["note"][~judged], strict=True):
-            console.lines([f"not judged: {name} ({note}); give more history"])
+            console.lines([f"not judged: {name} ({note})"])
         console.lines([f"{int(frame['passed'].sum())} of {int(judged.sum())} passed the {what} audit at {times} moments"])
-    if len(failed):
+    if len(failed) or not judged.any():
         sys.exit(1)
 
 

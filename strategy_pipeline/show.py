@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 import pandas as pd
 
 from strategy_pipeline import console
@@ -18,6 +19,7 @@ from strategy_pipeline.cycle.portfolio import signals_of
 from strategy_pipeline.errors import PipelineError, StrategyError
 
 if TYPE_CHECKING:
+    from strategy_pipeline.market import Bars
     from strategy_pipeline.signals import Signal
     from strategy_pipeline.strategies import Strategy
 
@@ -215,28 +217,42 @@ def print_container(workspace: Workspace, container: str, most: int, *, as_json:
 
 
 def run_audit(workspace: Workspace, day: dt.date, what: str, times: int, *, quiet: bool) -> pd.DataFrame:
-    """The look-ahead or warm-up audit of every indicator, and of the feature set, on the last bars of the day's history."""
-    from strategy_pipeline.audit import audit_lookahead, audit_warmup, catalog_functions, feature_functions
+    """The look-ahead or warm-up audit of every indicator, and of every feature, on the last bars of the day's history.
+
+    An entry whose inputs the workspace does not hold is a row that has not passed, of which nothing was compared.
+    """
+    from strategy_pipeline.audit import audit_lookahead, audit_warmup, catalog_functions, feature_functions, left_out
     from strategy_pipeline.cycle import run_missing
+    from strategy_pipeline.indicators import book_series, macro_series
 
     with console.Progress(quiet=quiet) as progress:
         workspace.observer = progress
         run_missing(workspace, "fundamentals", day)
         for stage in ("news", "macro", "bars"):
             run_missing(workspace, stage, day)
-    from strategy_pipeline.indicators import macro_series
 
     bars, seed = workspace.bars(day), workspace.settings.seed
-    levels = workspace.observations("macro", day)
-    series = (lambda given: macro_series(levels, given)) if len(levels) else None
-    if what == "warmup":
-        return audit_warmup(None, bars, n_times=times, seed=seed, series=series)
-    recent = bars.between(bars.times[max(0, bars.n_bars - AUDITED_BARS)], None)
     tables = {table: workspace.observations(table, day) for table in OBSERVED_BY_FEATURES}
-    functions = catalog_functions(recent, series=series) | feature_functions(
-        workspace.settings.feature_set, {table: frame for table, frame in tables.items() if len(frame)}
-    )
-    return audit_lookahead(functions, recent, n_times=times, seed=seed)
+    held = {table: frame for table, frame in tables.items() if len(frame)}
+
+    def series(given: Bars) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        for table, read in (("macro", macro_series), ("book", book_series)):
+            if table in held:
+                found |= read(held[table], given)
+        return found
+
+    if what == "warmup":
+        audited, bars_read = audit_warmup(None, bars, n_times=times, seed=seed, series=series), bars
+    else:
+        bars_read = bars.between(bars.times[max(0, bars.n_bars - AUDITED_BARS)], None)
+        functions = catalog_functions(bars_read, series=series) | feature_functions("full", held)  # the other sets are parts of it
+        audited = audit_lookahead(functions, bars_read, n_times=times, seed=seed)
+    absent = [
+        {"name": name, "passed": False, "worst": 0.0, "symbol": "", "compared": 0, "note": f"no {lacking} here"}
+        for name, lacking in left_out(bars_read, series=series).items()
+    ]
+    return pd.concat([audited, pd.DataFrame(absent)], ignore_index=True) if absent else audited
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from strategy_pipeline.audit.lookahead import audit_lookahead
-    from strategy_pipeline.audit.subjects import catalog_functions, feature_functions
+    from strategy_pipeline.audit.subjects import catalog_functions, feature_functions, left_out
     from strategy_pipeline.audit.warmup import audit_warmup
 
-__all__ = ["audit_lookahead", "audit_warmup", "catalog_functions", "feature_functions"]
+__all__ = ["audit_lookahead", "audit_warmup", "catalog_functions", "feature_functions", "left_out"]
 
 _MODULE_OF = {
     "audit_lookahead": "lookahead",
     "audit_warmup": "warmup",
     "catalog_functions": "subjects",
     "feature_functions": "subjects",
+    "left_out": "subjects",
 }
 
 

@@ -29,10 +29,11 @@ def audit_lookahead(
     functions : mapping of name to a function of `Bars`
         It returns an array (n_symbols, n_bars), a dict of them, or a FeatureMatrix; see `catalog_functions`.
     n_times : int
-        How many t. About a third are bars where some symbol is missing, and their neighbours, when there are any:
-        filling from the future shows there only.
+        How many t. About a third are bars where some symbol is missing, when there are any: filling from the future
+        shows there only.
     tolerance : float
-        Largest |difference| allowed relative to the value (and 1e-12 absolute). NaN must meet NaN.
+        Largest |difference| allowed relative to the value; what is below 1e-12 of the output's own deviation (or of 1,
+        where that is smaller) counts as none. NaN must meet NaN.
     back : int
         Rows up to and including t that are compared.
 
@@ -50,16 +51,18 @@ def audit_lookahead(
     times = audit_times(bars, n_times, seed)
     full = {name: arrays_of(name, function(bars)) for name, function in functions.items()}
     found = {key: Finding(key) for outputs in full.values() for key in outputs}
+    floor = {key: 1e-12 * np.minimum(deviation(values), 1.0) for outputs in full.values() for key, values in outputs.items()}
     for t in times:
         past = bars.through(bars.times[t])
         for name, function in functions.items():
             now = arrays_of(name, function(past))
+            same = now.keys() == full[name].keys()
             for key, whole in full[name].items():
-                if key not in now or now[key].shape != (whole.shape[0], t + 1):
+                if not same or now[key].shape != (whole.shape[0], t + 1):
                     found[key].worst, found[key].note = np.inf, "changes its outputs or their shape with the history"
                     continue
                 first = max(0, t + 1 - back)
-                found[key].compare(now[key][:, first:], whole[:, first : t + 1], bars, first)
+                found[key].compare(now[key][:, first:], whole[:, first : t + 1], bars, first, floor=floor[key])
     return pd.DataFrame([finding.row(tolerance) for finding in found.values()], columns=COLUMNS)
 
 
@@ -79,6 +82,14 @@ def audit_times(bars: Bars, n_times: int, seed: int) -> list[int]:
     return sorted({int(t) for t in chosen})
 
 
+def deviation(values: np.ndarray) -> np.ndarray:
+    """Standard deviation of each row's numbers, (n_symbols, 1); 0 where there are none."""
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    mean = np.where(known, values, 0.0).sum(axis=1, keepdims=True) / count
+    return np.sqrt(np.where(known, (values - mean) ** 2, 0.0).sum(axis=1, keepdims=True) / count)
+
+
 class Finding:
     """The worst difference seen of one output."""
 
@@ -90,14 +101,17 @@ class Finding:
         self.compared = 0
         self.note = ""
 
-    def compare(self, now: Array, full: Array, bars: Bars, first: int, scale: float | Array = 0.0) -> None:
-        """Take in two arrays (n_symbols, rows) that should be equal; rows start at bar `first`."""
+    def compare(self, now: Array, full: Array, bars: Bars, first: int, scale: float | Array = 0.0, floor: float | Array = 1e-12) -> None:
+        """Take in two arrays (n_symbols, rows) that should be equal; rows start at bar `first`.
+
+        A difference counts relative to the value or `scale`, whichever is larger, and not at all up to `floor`.
+        """
         known_now, known_full = np.isfinite(now), np.isfinite(full)
         both = known_now & known_full
         size = np.maximum(np.maximum(np.abs(now), np.abs(full)), scale)
         with np.errstate(all="ignore"):
             gap = np.where(both, np.abs(now - full), 0.0)
-            relative = np.where(gap > 1e-12, gap / np.maximum(size, 1e-300), 0.0)
+            relative = np.where(gap > floor, gap / np.maximum(size, 1e-300), 0.0)
         relative = np.where(known_now != known_full, np.inf, relative)
         self.compared += int(both.sum())
         row, column = np.unravel_index(int(np.argmax(relative)), relative.shape)

@@ -27,27 +27,43 @@ def catalog_functions(bars: Bars, names: Iterable[str] | None = None, *, series:
     """Every catalog entry (or those named) with default parameters, but for those whose fields or named series are not there.
 
     `series` makes the named series for any bars, such as ``lambda bars: macro_series(table, bars)``: it is audited with
-    the entries that read them.
+    the entries that read them, and called once for the same bars.
     """
-    there = series(bars) if series is not None else {}
+    made: list[tuple[Bars, Mapping[str, np.ndarray]]] = []
+
+    def known(given: Bars) -> Mapping[str, np.ndarray]:
+        if series is not None and not (made and made[0][0] is given):
+            made[:] = [(given, series(given))]
+        return made[0][1] if made else {}
 
     def function(name: str) -> Function:
         needed = spec(name).named_inputs
-        if not needed or series is None:
+        if not needed:
             return lambda given: compute(name, given)
+        return lambda given: compute(name, given, named={each: known(given)[each] for each in needed})
 
-        def on(given: Bars) -> Any:
-            made = series(given)
-            return compute(name, given, named={each: made[each] for each in needed})
+    lacking = _lacking(bars, _wanted(names), known(bars))
+    return {name: function(name) for name in _wanted(names) if name not in lacking}
 
-        return on
 
-    def possible(name: str) -> bool:
+def left_out(bars: Bars, names: Iterable[str] | None = None, *, series: NamedSeries | None = None) -> dict[str, str]:
+    """Entries that `catalog_functions` leaves out, each with the fields or named series that it lacks, comma separated."""
+    return _lacking(bars, _wanted(names), series(bars) if series is not None else {})
+
+
+def _wanted(names: Iterable[str] | None) -> list[str]:
+    return list(names) if names is not None else catalog()["name"].tolist()
+
+
+def _lacking(bars: Bars, names: Iterable[str], there: Mapping[str, np.ndarray]) -> dict[str, str]:
+    found = {}
+    for name in names:
         entry = spec(name)
-        return all(getattr(bars, field) is not None for field in entry.requires) and all(each in there for each in entry.named_inputs)
-
-    wanted = list(names) if names is not None else catalog()["name"].tolist()
-    return {name: function(name) for name in wanted if possible(name)}
+        absent = [field for field in entry.requires if getattr(bars, field) is None]
+        absent += [each for each in entry.named_inputs if each not in there]
+        if absent:
+            found[name] = ", ".join(absent)
+    return found
 
 
 def feature_functions(

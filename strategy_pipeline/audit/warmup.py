@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.audit.lookahead import COLUMNS, Finding, audit_times
+from strategy_pipeline.audit.lookahead import COLUMNS, Finding, audit_times, deviation
 from strategy_pipeline.audit.subjects import NamedSeries, arrays_of, catalog_functions
 from strategy_pipeline.indicators import spec
 
@@ -51,25 +51,19 @@ def audit_warmup(
             window = bars.between(bars.times[first], bars.times[t] + np.timedelta64(1, "ns"))
             for key, short in arrays_of(name, function(window)).items():
                 now, whole = short[:, -1:], full[key][:, t : t + 1]
-                scale = _deviation(full[key])
+                scale = deviation(full[key])
                 if entry.cumulative:
                     before_now, before = short[:, -1 - STEPS : -STEPS], full[key][:, t - STEPS : t - STEPS + 1]
                     now, whole = (now / before_now, whole / before) if entry.compounding else (now - before_now, whole - before)
                     scale = np.zeros_like(scale) if entry.compounding else scale
+                few = counts[:, t] <= needed  # their whole history is shorter than what is declared
+                now, whole = np.where(few[:, None], np.nan, now), np.where(few[:, None], np.nan, whole)
                 found[key].compare(now, whole, bars, t, scale)
         for finding in found.values():
             if not usable:
                 finding.note = f"its warm-up takes {needed} bars, more than the history has"
         findings.extend(found.values())
     return pd.DataFrame([finding.row(tolerance) for finding in findings], columns=COLUMNS)
-
-
-def _deviation(values: np.ndarray) -> np.ndarray:
-    """Standard deviation of each row's numbers, (n_symbols, 1); 0 where there are none."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    mean = np.where(known, values, 0.0).sum(axis=1, keepdims=True) / count
-    return np.sqrt(np.where(known, (values - mean) ** 2, 0.0).sum(axis=1, keepdims=True) / count)
 
 
 def _start(counts: np.ndarray, t: int, needed: int) -> int:

@@ -29,7 +29,9 @@ class Arena:
     benchmark_mean: np.ndarray
     benchmark_variance: np.ndarray
     traded_value: np.ndarray
-    next_bar: np.ndarray
+    high: np.ndarray  # as the bars', but out of reach at bars where nothing fills
+    low: np.ndarray
+    next_bar: np.ndarray  # the first bar at or after each at which orders fill
     present: np.ndarray
     spans: np.ndarray
     days: np.ndarray  # datetime64[ns] (n_days,)
@@ -61,7 +63,9 @@ def make_arena(bars: Bars, start: Any, end: Any) -> Arena:
     exists = _existing(bars)
     index = np.arange(n_bars)
     next_bar = np.full((n_symbols, n_bars + 1), n_bars, dtype=np.int32)
-    next_bar[:, :-1] = np.minimum.accumulate(np.where(exists, index, n_bars)[:, ::-1], axis=1)[:, ::-1]
+    idle = exists & (bars.volume == 0) & np.logical_or.accumulate(bars.volume > 0, axis=1)  # nothing trades: nothing fills
+    fills = exists & ~idle
+    next_bar[:, :-1] = np.minimum.accumulate(np.where(fills, index, n_bars)[:, ::-1], axis=1)[:, ::-1]
     newest = np.maximum.accumulate(np.where(exists, index, -1), axis=1)
     marks = np.where(newest >= 0, np.take_along_axis(bars.close, np.maximum(newest, 0), axis=1), np.nan)
 
@@ -73,11 +77,12 @@ def make_arena(bars: Bars, start: Any, end: Any) -> Arena:
 
     spans = np.zeros((n_symbols, tile.N_SPAN), dtype=np.int64)
     spans[:, tile.FIRST], spans[:, tile.STOP], spans[:, tile.LAST] = first, stop, newest[:, -1]
+    spans[:, tile.IDLE] = idle.any(axis=1)
     benchmark = np.zeros((n_symbols, n_bars))
     mean, variance, square = np.full(n_symbols, np.nan), np.full(n_symbols, np.nan), np.zeros(n_symbols)
     daily = np.full((n_symbols, len(days)), np.nan)
     for s in range(n_symbols):
-        begin, until = max(first, int(next_bar[s, 0])), min(stop, int(newest[s, -1]) + 1)
+        begin, until = max(first, int(exists[s].argmax())), min(stop, int(newest[s, -1]) + 1)
         if begin >= until:
             continue
         spans[s, tile.SPAN_START], spans[s, tile.SPAN_STOP] = begin, until
@@ -100,6 +105,8 @@ def make_arena(bars: Bars, start: Any, end: Any) -> Arena:
         benchmark_mean=mean,
         benchmark_variance=variance,
         traded_value=frozen(volume),
+        high=frozen(np.where(idle, -np.inf, bars.high) if idle.any() else bars.high),
+        low=frozen(np.where(idle, np.inf, bars.low) if idle.any() else bars.low),
         next_bar=frozen(next_bar),
         present=frozen(bits.pack(exists)),
         spans=frozen(spans),

@@ -41,6 +41,11 @@ class Costs:
         Base units a position is rounded down to a multiple of; 0 is none.
     min_notional
         Quote units below which an entry lapses.
+    participation
+        Share of a bar's traded value that an order gets there at most, at `capital`: what is left of an entry is cancelled,
+        of an exit goes on at the next bars. None is no cap.
+    borrow_annual
+        Yearly interest on what a short is worth, as a fraction, paid at the opening of each bar it is held into.
 
     Raises
     ------
@@ -57,9 +62,13 @@ class Costs:
     capital: float = 10_000.0
     lot: float = 0.0
     min_notional: float = 0.0
+    participation: float | None = None
+    borrow_annual: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("slippage_volatility", "impact", "capital", "lot", "min_notional"):
+        if self.participation is not None and not 0 < self.participation <= 1:
+            raise SettingsError(f"Expected participation above 0 and at most 1, was {self.participation!r}; None is no cap")
+        for name in ("slippage_volatility", "impact", "capital", "lot", "min_notional", "borrow_annual"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0 and (value > 0 or name != "capital")):
                 raise SettingsError(f"Expected {name} as a number of at least 0 (capital above it), was {value!r}; correct it")
@@ -82,9 +91,10 @@ class Costs:
 
     @property
     def table(self) -> np.ndarray:
-        """What the engines read: fee and maker fee (fractions), impact, capital, lot, minimum notional; float64 (6,)."""
+        """What the engines read: fee and maker fee (fractions), impact, capital, lot, minimum notional, participation (0 is no
+        cap); float64 (7,)."""
         maker = self.fee if self.maker_fee_bps is None else self.maker_fee_bps * 1e-4
-        return np.array([self.fee, maker, self.impact, self.capital, self.lot, self.min_notional])
+        return np.array([self.fee, maker, self.impact, self.capital, self.lot, self.min_notional, self.participation or 0.0])
 
     def slips(self, marks: np.ndarray) -> np.ndarray:
         """Slippage as a fraction of price at each bar, before impact; float64, the shape of `marks` (n_symbols, n_bars).

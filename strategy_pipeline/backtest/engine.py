@@ -24,6 +24,7 @@ from strategy_pipeline.backtest.plan import RULES, Entry, Literal, Plan, is_numb
 from strategy_pipeline.backtest.ranges import no_tables, range_tables
 from strategy_pipeline.backtest.result import BacktestResult
 from strategy_pipeline.backtest.streaming import N_SUMS
+from strategy_pipeline.backtest.terms import Terms, make_terms
 from strategy_pipeline.compute import map_shards, worker_count
 from strategy_pipeline.errors import PipelineError, SettingsError, StrategyError
 from strategy_pipeline.indicators import Bank, Number, Value
@@ -34,7 +35,6 @@ BLOCK_BYTES = 96 << 20  # bit rows alive at once
 BANK_BYTES = 384 << 20  # series alive at once
 AUX_BYTES = 128 << 20  # ATRs and volatilities kept at once, and those of a block
 SERIES_AT_ONCE, SERIES_BYTES = 512, 256 << 20  # sides of the literals compared at once
-FILLS = ("next_open", "close")
 
 
 def backtest(
@@ -48,6 +48,8 @@ def backtest(
     end: Any = None,
     metrics: Sequence[str] | None = None,
     workers: int = 0,
+    funding: str | np.ndarray | None = None,
+    delay: int = 0,
 ) -> BacktestResult:
     """Run a population of strategies on bars; semantics as in `reference`.
 
@@ -64,20 +66,21 @@ def backtest(
         (``.daily_returns``, ``.pooled``, ``.summary``) by a second run when first asked for. The numbers are the same to
         rounding.
     workers : threads; 0 is one per core. Results do not depend on it.
+    funding : rates that positions pay at the opening of a bar, as fractions of their value there, positive where longs pay:
+        float64 (n_symbols, n_bars) or a name in `series`; NaN and None are none. `terms.funding_rates` makes it of observations
+    delay : bars later that what signals decide fills (a stress of latency); levels and sizes are those of the decision
 
     Raises
     ------
     StrategyError
         The population is empty. What is wrong with a single strategy is in ``.failures`` instead.
     SettingsError, NoDataError, InvalidBarsError
-        An unknown fill or metric; an empty range; half-missing or non-positive prices.
+        An unknown fill or metric, funding or a delay that cannot be; an empty range; half-missing or non-positive prices.
     """
     if isinstance(strategies, Strategy):
         strategies = [strategies]
     if not len(strategies):
         raise StrategyError("Expected at least one strategy, was none; nothing to backtest; generate or parse some first")
-    if fill not in FILLS:
-        raise SettingsError(f"Expected fill of {', '.join(FILLS)}, was {fill!r}; choose one")
     unknown = [name for name in metrics or () if name not in METRICS]
     if unknown:
         raise SettingsError(f"Expected metrics among {', '.join(METRICS)}, was {unknown[0]!r}; correct it")
@@ -85,7 +88,7 @@ def backtest(
     costs = costs or Costs()
     arena = make_arena(bars, start, end)
     ranges = no_tables(len(bars.symbols)) if full else range_tables(arena.marks, arena.benchmark, arena.spans[:, tile.SPAN_START :])
-    slips = frozen(costs.slips(arena.marks))
+    terms = make_terms(arena, costs, fill, delay, funding, series)
     plan = make_plan(strategies, bars.symbols, bars.timeframe)
     source = _Source(Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES), plan)
     entries = [entry for entry in plan.entries if not source.blames(entry)]
@@ -100,21 +103,21 @@ def backtest(
         rows = frozen(np.asarray(block, dtype=np.int64))
         size = max(1, min(64, -(-len(block) // (4 * threads))))
         cuts = [(first, min(first + size, len(block))) for first in range(0, len(block), size)]
-        map_shards(partial(_run, arena, ranges, tables, costs, slips, fill, rows, frozen(applies), sums, daily), cuts, workers=workers)
-    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, costs, fill, series, (start, end), tuple(metrics or METRICS))
+        map_shards(partial(_run, arena, ranges, tables, terms, rows, frozen(applies), sums, daily), cuts, workers=workers)
+    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, terms, series, (start, end), tuple(metrics or METRICS))
 
 
-def capture(strategy: Strategy, arena: Arena, costs: Costs, fill: str, series: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The trades of one strategy on each symbol, as `walk` writes them; on every symbol, also those it does not name."""
+def capture(strategy: Strategy, arena: Arena, terms: Terms, series: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """The trades of one strategy on each symbol, as `tile.capture` gives them; on every symbol, also those it does not name."""
     bars = arena.bars
     plan = make_plan([strategy], bars.symbols, bars.timeframe)
     source = _Source(Bank(bars, series=series, workers=1, max_bytes=BANK_BYTES), plan)
     t = source.tables(plan.entries)
-    slips = frozen(costs.slips(arena.marks))
     return [
         tile.capture(
-            t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, t.aux, bars.open, bars.high, bars.low, bars.close, arena.next_bar,
-            arena.present, arena.spans, costs.table, slips, arena.traded_value, fill == "close", costs.market_targets, symbol,
+            t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, t.aux, bars.open, arena.high, arena.low, bars.close, arena.marks,
+            arena.next_bar, arena.present, arena.spans, terms.costs.table, terms.slips, arena.traded_value, terms.carry, terms.traced,
+            terms.at_close, terms.costs.market_targets, terms.delay, symbol,
         )
         for symbol in range(len(bars.symbols))
     ]  # fmt: skip
@@ -134,15 +137,16 @@ class Tables:
 
 
 def _run(
-    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, costs: Costs, slips: np.ndarray, fill: str,
-    rows: np.ndarray,     applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
+    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, terms: Terms,
+    rows: np.ndarray, applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
 ) -> None:  # fmt: skip
     bars = arena.bars
     full = ranges[0].shape[1] == 0
     tile.run_tile(
-        t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, rows, applies, t.aux, bars.open, bars.high, bars.low, bars.close,
+        t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, rows, applies, t.aux, bars.open, arena.high, arena.low, bars.close,
         arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present,
-        arena.spans, arena.day_last, *ranges, full, costs.table, slips, fill == "close", costs.market_targets, *cut, sums, daily,
+        arena.spans, arena.day_last, *ranges, full, terms.costs.table, terms.slips, terms.carry, terms.traced, terms.at_close,
+        terms.costs.market_targets, terms.delay, *cut, sums, daily,
     )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from strategy_pipeline.backtest import tile
-from strategy_pipeline.backtest.arena import make_arena
+from strategy_pipeline.backtest.arena import Arena, make_arena
 from strategy_pipeline.backtest.costs import Costs
 from strategy_pipeline.backtest.metrics import metrics_from_returns, trade_metrics
 from strategy_pipeline.backtest.reference import Charges, Distance, Market, Rules, Trade, simulate, trade_sums
+from strategy_pipeline.backtest.terms import Terms, make_terms
 from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
 from strategy_pipeline.market.timeframes import bars_per_year
@@ -38,6 +39,8 @@ def reference_backtest(
     series: Mapping[str, np.ndarray] | None = None,
     start: Any = None,
     end: Any = None,
+    funding: str | np.ndarray | None = None,
+    delay: int = 0,
 ) -> dict[str, ReferenceRun]:
     """What `backtest` computes for one strategy, by symbol, in plain Python (about a thousand times slower).
 
@@ -48,17 +51,14 @@ def reference_backtest(
     bank = Bank(bars, series=series, workers=1)
     names = bars.symbols if strategy.symbols == ("*",) else strategy.symbols
     year = bars_per_year(bars.timeframe)
-    slips = costs.slips(arena.marks)
+    terms = make_terms(arena, costs, fill, delay, funding, series)
     runs = {}
     for s, symbol in enumerate(bars.symbols):
         if symbol not in names:
             continue
         first, stop, _, begin, until = (int(arena.spans[s, column]) for column in range(tile.SPAN_STOP + 1))
-        market = Market(*(field[s].tolist() for field in (bars.open, bars.high, bars.low, bars.close)))
-        fee, maker, impact, capital, lot, least = costs.table.tolist()
-        by_bar = slips[s].tolist(), arena.traded_value[s].tolist()
-        charges = Charges(fee, maker, impact, capital, lot, least, *by_bar, costs.market_targets)
-        trades, equity = simulate(market, _rules(strategy, bank, s), charges, fill, first, stop)
+        market, charges = _market(bars, s), _charges(terms, arena, s, year)
+        trades, equity = simulate(market, _rules(strategy, bank, s), charges, fill, first, stop, delay)
         marks = np.asarray(equity[begin - first : until - first])
         before = np.concatenate([[1.0], marks[:-1]])
         returns = np.divide(marks, before, out=np.ones(len(marks)), where=before > 0) - 1
@@ -67,6 +67,16 @@ def reference_backtest(
         found |= {name: float(value) for name, value in trade_metrics({k: np.asarray(v) for k, v in sums.items()}, year).items()}
         runs[symbol] = ReferenceRun(trades, marks, found)
     return runs
+
+
+def _market(bars: Bars, s: int) -> Market:
+    return Market(*(field[s].tolist() for field in (bars.open, bars.high, bars.low, bars.close, bars.volume)))
+
+
+def _charges(terms: Terms, arena: Arena, s: int, year: float) -> Charges:
+    funding = None if terms.funding is None else terms.funding[s].tolist()
+    by_bar = terms.slips[s].tolist(), arena.traded_value[s].tolist()
+    return Charges(*terms.costs.table.tolist(), *by_bar, terms.costs.market_targets, funding, terms.costs.borrow_annual / year)
 
 
 def _rules(strategy: Strategy, bank: Bank, s: int) -> Rules:

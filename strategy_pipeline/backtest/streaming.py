@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from strategy_pipeline.backtest.metrics import UNDER_WATER, ZERO_VARIANCE
+from strategy_pipeline.backtest.trace import N_FILLS, OTHER_ENTRY, OTHER_UNITS, TAKEN, TURNED
 from strategy_pipeline.backtest.walk import (
     AFTER,
     BEFORE,
@@ -181,6 +182,30 @@ def _mark(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+def _follow(
+    worth: np.ndarray, benchmark: np.ndarray, entry: int, bars: int, before: float, after: float,
+    closed: bool, path: np.ndarray, returns: np.ndarray, kept: int, sums: np.ndarray,
+) -> None:  # fmt: skip
+    """As `_mark` for a traced position, whose equity at each close is written down."""
+    for i in range(bars):
+        path[i] = worth[entry + i]
+    if closed:
+        path[bars - 1] = after
+    returns[kept] = path[0] / before - 1
+    for i in range(1, bars):
+        returns[kept + i] = path[i] / path[i - 1] - 1
+    total = cross = square = 0.0
+    for i in range(bars):
+        r, b = returns[kept + i], benchmark[entry + i]
+        total += r
+        cross += r * b
+        square += (r - b) ** 2 - b * b
+    sums[GAINS] += total
+    sums[CROSS] += cross
+    sums[ACTIVE] += square
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 def _ride(benchmark: np.ndarray, entry: int, own: int, returns: np.ndarray, kept: int, sums: np.ndarray) -> None:
     """As `_mark` for a position that is all of the equity, after its first close: it earns what the symbol does."""
     total = square = 0.0
@@ -220,7 +245,7 @@ def accumulate(
     trade_ints: np.ndarray, trade_floats: np.ndarray, count: int,
     marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: float, traded_value: np.ndarray,
     day_last: np.ndarray, day_from: int, day_to: int, start: int, stop: int,
-    returns: np.ndarray, path: np.ndarray, sums: np.ndarray, daily: np.ndarray,
+    returns: np.ndarray, path: np.ndarray, traced: bool, extra: np.ndarray, worth: np.ndarray, sums: np.ndarray, daily: np.ndarray,
 ) -> None:  # fmt: skip
     """Fill `sums` (N_SUMS,) and add the daily returns to `daily` (n_days,).
 
@@ -231,6 +256,7 @@ def accumulate(
     start, stop : the span that is measured: the trading window while the symbol is listed
     log_marks : float64 (n_bars,), log of marks
     returns, path : float64 (n_bars,), scratch
+    traced : whether equity while held is in `worth` and fills in `extra` (see `trace`)
     """
     n = stop - start
     middle = start + (n - 1) / 2
@@ -269,7 +295,7 @@ def accumulate(
         before, after = trade_floats[i, BEFORE], trade_floats[i, AFTER]
         bars = min(leave + 1, stop) - entry
         own = bars - 1 if leave < stop else bars  # closes at which it is still held
-        if abs(cash) <= 1e-13 * before and own > 0:
+        if abs(cash) <= 1e-13 * before and own > 0 and not traced:
             # All of the equity is in it: returns are the symbol's, log equity is the log price, shifted.
             returns[kept] = _earn((cash + units * marks[entry]) / before - 1, benchmark[entry], sums)
             _ride(benchmark, entry, own, returns, kept, sums)
@@ -296,7 +322,10 @@ def accumulate(
             trough = min(trough, units * low)
             first = own
         else:
-            _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns, kept, sums)
+            if traced:
+                _follow(worth, benchmark, entry, bars, before, after, leave < stop, path, returns, kept, sums)
+            else:
+                _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns, kept, sums)
             for j in range(own):
                 y = math.log(path[j])
                 y_sum += y
@@ -322,7 +351,7 @@ def accumulate(
                 longest = max(longest, under)
                 under = 0
         while day < day_to and day_last[day] < leave:
-            equity = cash + units * marks[day_last[day]]
+            equity = worth[day_last[day]] if traced else cash + units * marks[day_last[day]]
             daily[day] += equity / day_equity - 1
             day_equity = equity
             day += 1
@@ -344,6 +373,8 @@ def accumulate(
     alive = money > 0 and spread > ZERO_VARIANCE * y_square
     sums[STABILITY] = y_time * y_time / (spread * time_square) if alive else math.nan
     _count_trades(trade_ints, trade_floats, count, stop, traded_value, sums)
+    if traced:
+        _count_fills(trade_ints, trade_floats, extra, count, sums)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -385,3 +416,24 @@ def _count_trades(
     sums[TURNOVER], sums[PARTICIPATION], sums[FILLS] = turnover, participation, count + closed
     sums[HELD], sums[HOLDING], sums[OPEN_TRADES] = held, holding, count - closed
     sums[DELISTINGS], sums[RUINS] = delistings, ruins
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _count_fills(trade_ints: np.ndarray, trade_floats: np.ndarray, extra: np.ndarray, count: int, sums: np.ndarray) -> None:
+    """What `_count_trades` says of fills, and of returns on notional, for traced trades: of several fills, or of two legs."""
+    turnover = participation = fills = 0.0
+    win_return = loss_return = 0.0
+    for i in range(count):
+        turnover += extra[i, TURNED]
+        participation += extra[i, TAKEN]
+        fills += extra[i, N_FILLS]
+        if trade_ints[i, REASON] == OPEN:
+            continue
+        gain = trade_floats[i, AFTER] - trade_floats[i, BEFORE]
+        net = gain / (trade_floats[i, UNITS] * trade_floats[i, ENTRY_PRICE] + extra[i, OTHER_UNITS] * extra[i, OTHER_ENTRY])
+        if gain > 0:
+            win_return += net
+        else:
+            loss_return -= net
+    sums[TURNOVER], sums[PARTICIPATION], sums[FILLS] = turnover, participation, fills
+    sums[WIN_RETURN], sums[LOSS_RETURN] = win_return, loss_return

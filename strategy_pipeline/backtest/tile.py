@@ -12,6 +12,7 @@ from numba import njit
 from strategy_pipeline.backtest.bits import evaluate_rule
 from strategy_pipeline.backtest.ranges import headline
 from strategy_pipeline.backtest.streaming import accumulate
+from strategy_pipeline.backtest.trace import N_EXTRA, trace
 from strategy_pipeline.backtest.walk import (
     ENTER_LONG,
     ENTER_SHORT,
@@ -22,8 +23,9 @@ from strategy_pipeline.backtest.walk import (
     walk,
 )
 
-# Columns of a symbol's span: window, last bar in all bars given, what is measured, days on which it is listed.
-FIRST, STOP, LAST, SPAN_START, SPAN_STOP, DAY_FROM, DAY_TO, N_SPAN = range(8)
+# Columns of a symbol's span: window, last bar in all bars given, what is measured, days on which it is listed,
+# whether any of its bars fills nothing.
+FIRST, STOP, LAST, SPAN_START, SPAN_STOP, DAY_FROM, DAY_TO, IDLE, N_SPAN = range(9)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -53,7 +55,7 @@ def run_tile(
     marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
     next_bar: np.ndarray, present: np.ndarray, spans: np.ndarray, day_last: np.ndarray,
     heads: np.ndarray, tails: np.ndarray, joined: np.ndarray, full: bool,
-    costs: np.ndarray, slips: np.ndarray, at_close: bool, market_targets: bool,
+    costs: np.ndarray, slips: np.ndarray, carry: np.ndarray, traced: bool, at_close: bool, market_targets: bool, delay: int,
     start: int, stop: int, sums: np.ndarray, daily: np.ndarray,
 ) -> None:  # fmt: skip
     """Run strategies [start, stop): sums (n, n_symbols, N_SUMS) and daily (n, n_days), the sum over symbols.
@@ -62,6 +64,7 @@ def run_tile(
     ints, floats : see `walk`; order : int64, the row of `applies`, `sums` and `daily` of each strategy
     applies : uint8 (n, n_symbols), which symbols a strategy trades
     heads, tails, joined : see `ranges`; read unless `full`, which is all statistics and the daily returns
+    carry, traced, delay : see `terms.Terms`
     """
     n_symbols, n_bars = close.shape
     stack = np.empty((depth + 1, present.shape[1]), dtype=np.uint64)
@@ -71,6 +74,8 @@ def run_tile(
     returns = np.empty(n_bars)
     path = np.empty(n_bars)
     scrap = np.zeros(day_last.shape[0])
+    extra = np.empty((n_bars + 1 if traced else 1, N_EXTRA))
+    worth = np.empty(n_bars if traced else 1)
     for i in range(start, stop):
         row = order[i]
         for s in range(n_symbols):
@@ -78,37 +83,58 @@ def run_tile(
             if applies[row, s] == 0 or span[SPAN_STOP] <= span[SPAN_START]:
                 continue
             signals(rows, steps, offsets, ints[i], s, present[s], stack, words)
-            count = walk(
-                words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[i], floats[i],
-                span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], at_close, market_targets, trade_ints, trade_floats,
-            )  # fmt: skip
-            if not full and headline(
+            if traced:
+                count = trace(
+                    words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], marks[s], next_bar[s], aux, s, ints[i],
+                    floats[i], span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], carry[0, s], carry[1, s],
+                    at_close, market_targets, delay, trade_ints, trade_floats, extra, worth,
+                )  # fmt: skip
+            else:
+                count = walk(
+                    words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[i], floats[i],
+                    span[FIRST], span[STOP], span[LAST], span[IDLE], costs, slips[s], traded_value[s], at_close, market_targets, delay,
+                    trade_ints, trade_floats,
+                )  # fmt: skip
+            if not full and not traced and headline(
                 trade_ints, trade_floats, count, marks[s], benchmark[s], heads[s], tails[s], joined[s], span[SPAN_START], span[SPAN_STOP],
                 sums[row, s],
             ):  # fmt: skip
                 continue
             accumulate(
                 trade_ints, trade_floats, count, marks[s], log_marks[s], benchmark[s], benchmark_square[s], traded_value[s], day_last,
-                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, sums[row, s], daily[row] if full else scrap,
+                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, traced, extra, worth, sums[row, s],
+                daily[row] if full else scrap,
             )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def capture(
     rows: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int, ints: np.ndarray, floats: np.ndarray, aux: np.ndarray,
-    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, next_bar: np.ndarray, present: np.ndarray,
-    spans: np.ndarray, costs: np.ndarray, slips: np.ndarray, traded_value: np.ndarray, at_close: bool, market_targets: bool, s: int,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """The trades of the first strategy of the tables on symbol `s`."""
+    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, marks: np.ndarray, next_bar: np.ndarray,
+    present: np.ndarray, spans: np.ndarray, costs: np.ndarray, slips: np.ndarray, traded_value: np.ndarray, carry: np.ndarray,
+    traced: bool, at_close: bool, market_targets: bool, delay: int, s: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """The trades of the first strategy of the tables on symbol `s`: integers and floats as `walk` writes them, and, empty where
+    positions are not traced, extras and equity while held as `trace` does."""
     n_bars = close.shape[1]
     stack = np.empty((depth + 1, present.shape[1]), dtype=np.uint64)
     words = np.empty((4, present.shape[1]), dtype=np.uint64)
     trade_ints = np.empty((n_bars + 1, N_TRADE_INTS), dtype=np.int64)
     trade_floats = np.empty((n_bars + 1, N_TRADE_FLOATS))
+    extra = np.empty((n_bars + 1 if traced else 0, N_EXTRA))
+    worth = np.empty(n_bars if traced else 0)
     signals(rows, steps, offsets, ints[0], s, present[s], stack, words)
     span = spans[s]
-    count = walk(
-        words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[0], floats[0],
-        span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], at_close, market_targets, trade_ints, trade_floats,
-    )  # fmt: skip
-    return trade_ints[:count].copy(), trade_floats[:count].copy()
+    if traced:
+        count = trace(
+            words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], marks[s], next_bar[s], aux, s, ints[0],
+            floats[0], span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], carry[0, s], carry[1, s],
+            at_close, market_targets, delay, trade_ints, trade_floats, extra, worth,
+        )  # fmt: skip
+    else:
+        count = walk(
+            words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], next_bar[s], aux, s, ints[0], floats[0],
+            span[FIRST], span[STOP], span[LAST], span[IDLE], costs, slips[s], traded_value[s], at_close, market_targets, delay,
+            trade_ints, trade_floats,
+        )  # fmt: skip
+    return trade_ints[:count].copy(), trade_floats[:count].copy(), extra[:count].copy(), worth

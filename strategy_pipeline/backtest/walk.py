@@ -23,7 +23,7 @@ ALL_IN, FRACTION, VOLATILITY_TARGET, KELLY = range(4)
  EVEN_KIND, EVEN_ROW, HOLD, COOLDOWN, SIZE_KIND, SIZE_ROW, N_INTS) = range(17)  # fmt: skip
 STOP_VALUE, TAKE_VALUE, TRAIL_VALUE, EVEN_VALUE, SIZE_VALUE, N_FLOATS = range(6)
 # What trading costs: see `costs.Costs.table`.
-FEE, MAKER, IMPACT, CAPITAL, LOT, MIN_NOTIONAL, N_COSTS = range(7)
+FEE, MAKER, IMPACT, CAPITAL, LOT, MIN_NOTIONAL, PARTICIPATION, N_COSTS = range(8)
 # Columns of a trade's integers, and of its floats.
 SIDE, DECISION, ENTRY, EXIT, REASON, IS_RUINED, N_TRADE_INTS = range(7)
 ENTRY_PRICE, UNITS, BEFORE, CASH, EXIT_PRICE, AFTER, N_TRADE_FLOATS = range(7)
@@ -79,18 +79,21 @@ def walk(
     enter: np.ndarray, long: np.ndarray, exit_long: np.ndarray, exit_short: np.ndarray,
     open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, next_bar: np.ndarray,
     aux: np.ndarray, symbol: int, ints: np.ndarray, floats: np.ndarray,
-    first: int, stop: int, last: int, costs: np.ndarray, slips: np.ndarray, traded_value: np.ndarray, at_close: bool, market_targets: bool,
-    trade_ints: np.ndarray, trade_floats: np.ndarray,
+    first: int, stop: int, last: int, idle: int, costs: np.ndarray, slips: np.ndarray, traded_value: np.ndarray,
+    at_close: bool, market_targets: bool, delay: int, trade_ints: np.ndarray, trade_floats: np.ndarray,
 ) -> int:  # fmt: skip
     """Trades of one strategy on one symbol, in order; returns how many.
 
     enter, long, exit_long, exit_short : uint64 (n_words,); entries of either side (suppressed, on bars that
         exist), those of them that are long, and exits (on bars that exist)
-    open_, high, low, close : float64 (n_bars,); next_bar : int32 (n_bars + 1,), the first bar that exists at
-        or after each, n_bars for none
+    open_, high, low, close : float64 (n_bars,), high and low out of reach where nothing fills
+    next_bar : int32 (n_bars + 1,), the first bar at or after each at which orders fill, n_bars for none
     aux : float64 (n_aux, n_symbols, n_bars), ATRs and volatilities
     costs : float64 (N_COSTS,); slips, traded_value : float64 (n_bars,), slippage as a fraction of price, and quote units
     first, stop : the trading window; last : the symbol's last bar in all bars given
+    idle : whether any bar exists at which nothing fills
+    delay : bars that what signals decide fills late
+    Holding is free and every order fills whole: `trace` does the rest.
     trade_ints, trade_floats : (n_bars + 1, N_TRADE_INTS / N_TRADE_FLOATS), overwritten
     """
     n_bars = close.shape[0]
@@ -99,6 +102,7 @@ def walk(
     stop_kind, take_kind, trail_kind, size_kind, hold = ints[STOP_KIND], ints[TAKE_KIND], ints[TRAIL_KIND], ints[SIZE_KIND], ints[HOLD]
     even_kind, cooldown = ints[EVEN_KIND], ints[COOLDOWN]
     fee, impact, capital, lot = costs[FEE], costs[IMPACT], costs[CAPITAL], costs[LOT]
+    wait = delay if at_close else delay + 1
     money = 1.0
     count = 0
     won, lost, won_sum, lost_sum = 0, 0, 0.0, 0.0
@@ -108,14 +112,11 @@ def walk(
         t = next_set(enter, position, end)
         if t >= end:
             break
-        position = t + 1
-        if at_close:
-            entry, base = t, close[t]
-        else:
-            entry = t + 1
-            if entry >= end or next_bar[entry] != entry:
-                continue
-            base = open_[entry]
+        entry = t + wait
+        position = entry + 1 if at_close else entry
+        if entry >= end or next_bar[entry] != entry:
+            continue
+        base = close[entry] if at_close else open_[entry]
         side = 1 if (long[t >> 6] >> np.uint64(t & 63)) & np.uint64(1) else -1
         weight = _stake(size_kind, floats[SIZE_VALUE], aux[ints[SIZE_ROW], symbol, t], won, lost, won_sum, lost_sum)
         stop_atr, take_atr, trail_atr = aux[ints[STOP_ROW], symbol, t], aux[ints[TAKE_ROW], symbol, t], aux[ints[TRAIL_ROW], symbol, t]
@@ -152,13 +153,13 @@ def walk(
         if hold > 0 and entry + hold < end:
             timed = min(end, int(next_bar[entry + hold]))
         at_open = False
+        filled = end if signal + wait >= end else min(end, int(next_bar[signal + wait]))
         if at_close:
-            if timed < end and timed <= signal:
+            if timed < end and timed <= filled:
                 leave, reason, at_open = timed, TIME, True
             else:
-                leave, reason = signal, SIGNAL
+                leave, reason = filled, SIGNAL
         else:
-            filled = end if signal >= end else min(end, int(next_bar[signal + 1]))
             leave, reason, at_open = min(filled, timed), (SIGNAL if filled <= timed else TIME), True
         if leave >= end:
             at_open = False
@@ -226,7 +227,7 @@ def walk(
 
         # A short can lose more than there is: the first close before the exit at which equity is gone. A fixed
         # stop that leaves equity positive is touched no later than that, so then there is nothing to look for.
-        if side < 0 and not (stop_kind != NONE and cash + units * initial > 0):
+        if side < 0 and (idle != 0 or not (stop_kind != NONE and cash + units * initial > 0)):
             for b in range(entry, min(leave, end)):
                 if cash + units * close[b] <= 0:
                     leave, price, reason, at_open = b, close[b], RUINED, False

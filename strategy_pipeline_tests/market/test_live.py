@@ -113,7 +113,8 @@ def test_every_reader_gives_rows_of_its_table_known_when_first_seen(web, tmp_pat
     assert isinstance(live, MarketSource)
     rows = live.observations(reader.table, None, None)
     assert len(rows) and list(rows.columns) == list(OBSERVATION_TABLES[reader.table])
-    assert (rows["available_at"] >= NOW).all() and (rows["available_at"] >= rows["ts"]).all()
+    told = rows[rows["revised"]] if reader.by_release else rows  # macro series that are never revised: see below
+    assert len(told) and (told["available_at"] >= NOW).all() and (rows["available_at"] >= rows["ts"]).all()
     assert live.observations("trades", None, None).empty
 
 
@@ -140,6 +141,43 @@ def test_a_macro_value_counts_from_its_release_and_revised_series_are_marked(web
     vix = rows[rows["series"] == "VIXCLS"]
     assert vix["value"].tolist() == [13.43, 13.40] and not vix["revised"].any()  # the missing day is no row
     assert vix["available_at"].iloc[0] == pd.Timestamp("2024-02-28", tz="UTC")
+
+
+def test_a_fresh_archive_dates_macro_history_by_release_and_only_what_is_never_revised(web, tmp_path):
+    rows = source(web, tmp_path, "fred").observations("macro", None, None)  # first read on 2024-03-01
+    vix = rows[rows["series"] == "VIXCLS"]
+    assert vix["available_at"].tolist() == [pd.Timestamp("2024-02-28", tz="UTC"), pd.Timestamp("2024-03-01", tz="UTC")]
+    # A revised series shows today's values under old days: they count from when they were read.
+    assert rows.loc[rows["series"] == "CPIAUCSL", "available_at"].tolist() == [NOW]
+
+
+def test_a_macro_row_that_came_late_or_was_corrected_counts_from_when_it_was_seen(web, tmp_path):
+    source(web, tmp_path, "fred").observations("macro", None, None)
+    # Two weeks later: the 28th, absent at the first reading, was filled in late, the 27th corrected, and two days are new.
+    web.pages["/graph/fredgraph.csv"] = lambda query: {
+        **FRED,
+        "VIXCLS": b"observation_date,VIXCLS\n2024-02-27,13.50\n2024-02-28,13.84\n2024-02-29,13.40\n2024-03-01,13.11\n2024-03-14,14.4\n",
+    }[query["id"]]
+    later = NOW + pd.Timedelta(days=14)
+    rows = source(web, tmp_path, "fred", now=later).observations("macro", None, None)
+    vix = rows[rows["series"] == "VIXCLS"].set_index(["ts", "value"])["available_at"]
+    found = {(ts.strftime("%m-%d"), value): known for (ts, value), known in vix.items()}
+    assert found == {
+        ("02-27", 13.43): pd.Timestamp("2024-02-28", tz="UTC"), ("02-27", 13.50): later, ("02-28", 13.84): later,
+        ("02-29", 13.40): pd.Timestamp("2024-03-01", tz="UTC"), ("03-01", 13.11): pd.Timestamp("2024-03-02", tz="UTC"),
+        ("03-14", 14.4): pd.Timestamp("2024-03-15", tz="UTC"),
+    }  # fmt: skip
+    again = source(web, tmp_path, "fred", now=later + pd.Timedelta(days=1)).observations("macro", None, None)
+    pd.testing.assert_frame_equal(again, rows)
+
+
+def test_a_fresh_live_installation_has_macro_features_of_the_past(web, tmp_path):
+    from strategy_pipeline.features.readings import level
+    from strategy_pipeline.features.world import World
+
+    rows = source(web, tmp_path, "fred").observations("macro", None, None)
+    closes = np.array(["2024-02-27T23:00", "2024-02-28T00:00", "2024-02-29T23:00", "2024-03-01T00:00"], dtype="datetime64[ns]")
+    np.testing.assert_array_equal(level(("VIXCLS",))(World({"macro": rows}, ("BTC/USDT",), closes))[0], [np.nan, 13.43, 13.43, 13.40])
 
 
 def test_market_caps_and_chains_name_their_asset(web, tmp_path):

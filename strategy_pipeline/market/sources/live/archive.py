@@ -3,6 +3,12 @@
 A feed forgets within hours and a service revises without saying so. The archive keeps each row with the later of its
 publication and the moment it was first seen, so that reading again never changes when something was known, and a
 changed value becomes a second row, known from when it was seen. One Parquet file, replaced whole.
+
+Macro series carry a release lag instead (`releases`: the agency's usual day with a margin), so that a fresh installation has
+the past that anyone could have known. A row keeps its release date when it was released, by that rule, since the series was last
+read without it (or the series is read for the first time), and the series is marked as never revised: what stands there now is
+then what stood there at the release. A row that should have been there at the last reading and was not came late, a revised
+series shows values of today under days of the past, and a changed value is a correction: these count from first sight.
 """
 
 from __future__ import annotations
@@ -35,7 +41,7 @@ class Archive:
 
     def __init__(self, path: Path, reader: LiveReader) -> None:
         self._path, self._table = path, reader.table
-        self._keys, self._values = list(reader.keys), list(reader.values)
+        self._keys, self._values, self._by_release = list(reader.keys), list(reader.values), reader.by_release
         self._rows, self.seen_until = self._load()
 
     def add(self, reading: Reading, now: pd.Timestamp) -> int:
@@ -45,7 +51,10 @@ class Archive:
             seen = seen.drop_duplicates([*self._keys, *self._values], ignore_index=True)
             # A row stamped in the future (a coming release, a wrong clock) is never known before what it is about.
             published = seen[["available_at", "ts"]].max(axis=1)
-            seen = seen.assign(available_at=published.where(published > now, now).astype("datetime64[ns, UTC]"))
+            stands = published > now
+            if self._by_release:
+                stands |= self._released_since(seen, published)
+            seen = seen.assign(available_at=published.where(stands, now).astype("datetime64[ns, UTC]"))
         fresh = self._fresh(seen)
         parts = [part for part in (self._rows, fresh) if len(part)]
         self._rows = pd.concat(parts, ignore_index=True) if parts else self._rows
@@ -78,6 +87,14 @@ class Archive:
             one, other = joined[name], joined[f"{name}_known"]
             changed |= ~((one == other) | (one.isna() & other.isna()))
         return seen[((joined["_merge"] == "left_only") | changed).to_numpy()]
+
+    def _released_since(self, seen: pd.DataFrame, published: pd.Series) -> pd.Series:
+        """Which rows of series that are never revised were released after their series was last read; bool, as `seen`."""
+        if self._rows.empty or self.seen_until is None:
+            return ~seen["revised"].astype(bool)
+        read_before = seen["series"].isin(set(self._rows["series"]))
+        known = pd.MultiIndex.from_frame(seen[self._keys]).isin(pd.MultiIndex.from_frame(self._rows[self._keys]))
+        return ~seen["revised"].astype(bool) & ~known & (~read_before | (published > self.seen_until))
 
     def _load(self) -> tuple[pd.DataFrame, pd.Timestamp | None]:
         if not self._path.exists():

@@ -100,12 +100,14 @@ class LiveReader(Protocol):
     name : of `LIVE_READERS`; table : of `OBSERVATION_TABLES`
     keys : columns that say what a row is about. Of rows with equal keys, one whose `values` differ is a revision: kept
         beside the first, available from when it was seen. Rows that differ elsewhere are the same row again.
+    by_release : its rows come with a release date that holds with a margin, and with `revised`: see `Archive`.
     """
 
     name: str
     table: str
     keys: tuple[str, ...]
     values: tuple[str, ...]
+    by_release: bool
 
     def poll(self, http: Http) -> Reading:
         """Rows as the service gives them now. SourceError when it refuses, fails for good, or answers nonsense."""

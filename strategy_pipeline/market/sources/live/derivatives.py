@@ -60,6 +60,7 @@ class FundingReader(_Perpetuals):
     name, table = "funding", "funding"
     keys: tuple[str, ...] = ("symbol", "venue", "ts")
     values: tuple[str, ...] = ("rate",)
+    by_release = False
 
     def poll(self, http: Http) -> Reading:
         rows = []
@@ -85,6 +86,7 @@ class OpenInterestReader(_Perpetuals):
     name, table = "open_interest", "open_interest"
     keys: tuple[str, ...] = ("symbol", "venue", "ts")
     values: tuple[str, ...] = ("open_interest",)
+    by_release = False
 
     def poll(self, http: Http) -> Reading:
         rows = []

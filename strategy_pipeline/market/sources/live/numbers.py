@@ -1,8 +1,8 @@
 """Readers of numbers: the mood index, macro series, market caps and chain activity. All without a key.
 
 When each counts, before first sight is taken into account (`archive`): the mood from its stamp; a macro value from its
-release (`releases`); a snapshot of a market cap from when the service updated it; a day of chain activity from noon of
-the day after.
+release (`releases`), which for series that are never revised stands also where it was read later; a snapshot of a market
+cap from when the service updated it; a day of chain activity from noon of the day after.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class FearGreedReader:
     name, table = "fear_greed", "fear_greed"
     keys: tuple[str, ...] = ("ts",)
     values: tuple[str, ...] = ("value",)
+    by_release = False
 
     def __init__(self, config: LiveConfig) -> None:
         self._host = config.host("fear_greed")
@@ -53,11 +54,13 @@ class FearGreedReader:
 
 
 class MacroReader:
-    """FRED series as CSV, one request each. A value counts from its release, or from when it was first seen if that is later."""
+    """FRED series as CSV, one request each. A value counts from its release; one that was late, or whose series is revised, from
+    when it was first seen (`archive`)."""
 
     name, table = "fred", "macro"
     keys: tuple[str, ...] = ("series", "ts")
     values: tuple[str, ...] = ("value",)
+    by_release = True
 
     def __init__(self, config: LiveConfig) -> None:
         self._series, self._host = config.series, config.host("fred")
@@ -88,6 +91,7 @@ class MarketCapReader:
     name, table = "market_cap", "fundamentals"
     keys: tuple[str, ...] = ("asset", "metric", "ts")
     values: tuple[str, ...] = ("value",)
+    by_release = False
     _METRICS: ClassVar[dict[str, str]] = {
         "market_cap": "market_cap_usd",
         "circulating_supply": "circulating_supply",
@@ -125,6 +129,7 @@ class OnChainReader:
     name, table = "on_chain", "fundamentals"
     keys: tuple[str, ...] = ("asset", "metric", "ts")
     values: tuple[str, ...] = ("value",)
+    by_release = False
 
     def __init__(self, config: LiveConfig) -> None:
         self._host, self._metrics, self._bases = config.host("coinmetrics"), config.metrics, config.bases

@@ -28,6 +28,7 @@ class FeedReader:
     name, table = "rss", "news"
     keys: tuple[str, ...] = ("source", "entry")
     values: tuple[str, ...] = ()
+    by_release = False
 
     def __init__(self, config: LiveConfig) -> None:
         self._feeds = config.feeds
@@ -72,6 +73,7 @@ class ForumReader:
     name, table = "reddit", "social"
     keys: tuple[str, ...] = ("source", "entry")
     values: tuple[str, ...] = ()
+    by_release = False
 
     def __init__(self, config: LiveConfig) -> None:
         self._forums, self._host = config.forums, config.host("reddit")
