@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.backtest import streaming as col
-from strategy_pipeline.backtest import tile, walk
+from strategy_pipeline.backtest import tile, trace, walk
 from strategy_pipeline.backtest.arena import Arena
 from strategy_pipeline.backtest.costs import Costs
 from strategy_pipeline.backtest.metrics import METRICS, RETURN_METRICS, finish, metrics_from_returns, trade_metrics
@@ -24,6 +24,7 @@ from strategy_pipeline.market.timeframes import bars_per_year, to_time
 
 if TYPE_CHECKING:
     from strategy_pipeline.backtest.plan import Entry
+    from strategy_pipeline.backtest.terms import Terms
     from strategy_pipeline.market import Bars
     from strategy_pipeline.strategies import Strategy
 
@@ -58,7 +59,7 @@ class BacktestResult:
 
     def __init__(
         self, entries: Sequence[Entry], failures: Mapping[str, str], arena: Arena, sums: np.ndarray, daily: np.ndarray,
-        applies: np.ndarray, costs: Costs, fill: str, series: Mapping[str, np.ndarray] | None, window: tuple[Any, Any],
+        applies: np.ndarray, terms: Terms, series: Mapping[str, np.ndarray] | None, window: tuple[Any, Any],
         names: tuple[str, ...] = METRICS,
     ) -> None:  # fmt: skip
         self.strategies: dict[str, Strategy] = {entry.id: entry.strategy for entry in entries}
@@ -66,9 +67,10 @@ class BacktestResult:
         self.failures = dict(failures)
         self.symbols = arena.bars.symbols
         self.days = arena.days
-        self.costs, self.fill, self._window = costs, fill, window
+        self.costs, self.fill, self.delay = terms.costs, terms.fill, terms.delay
+        self._terms, self._window = terms, window
         self._arena, self._sums, self._applies, self._series = arena, sums, applies, series
-        self._kept: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._kept: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {}
         self._row = {id: row for row, id in enumerate(self.strategy_ids)}
         self._names, self._daily = names, daily
         self._complete = daily.shape[1] > 0
@@ -164,15 +166,25 @@ class BacktestResult:
         entry_price, exit_price (slippage included); size (base units, of an equity that starts at 1 quote unit);
         equity_before, equity_after (marked where open); pnl, net_return (net of costs; on the entry notional);
         bars (exit - entry, to the last bar where open); reason (`open`, `signal`, `stop`, `trail`, `take`, `time`,
-        `delisted`, `ruined`); ruined (equity fell to zero).
+        `delisted`, `ruined`); ruined (equity fell to zero). Where holding costs, also carry (funding and borrow paid). Of a
+        pair, prices and size are the first leg's; against_entry_price, against_exit_price, against_size the second's, on the
+        other side of the market; net_return is on both legs' entry notional. An exit in parts shows its mean price.
         """
-        ints, floats = self._captured(id, symbol)
+        ints, floats, extra, _ = self._captured(id, symbol)
         bars = self._arena.bars
         entry, leave = ints[:, walk.ENTRY], ints[:, walk.EXIT]
         is_open = ints[:, walk.REASON] == walk.OPEN
         times = pd.DatetimeIndex(np.asarray(bars.times)).tz_localize("UTC")
         end = self._arena.spans[self._symbol(symbol), tile.SPAN_STOP] - 1
         pnl = floats[:, walk.AFTER] - floats[:, walk.BEFORE]
+        notional = floats[:, walk.UNITS] * floats[:, walk.ENTRY_PRICE]
+        more: dict[str, np.ndarray] = {}
+        if self._terms.carry.shape[2]:
+            more["carry"] = extra[:, trace.CARRY]
+        if getattr(self.strategies[id], "against", None) is not None:
+            columns = {"entry_price": trace.OTHER_ENTRY, "exit_price": trace.OTHER_EXIT, "size": trace.OTHER_UNITS}
+            more |= {f"against_{name}": extra[:, column] for name, column in columns.items()}
+            notional = notional + extra[:, trace.OTHER_UNITS] * extra[:, trace.OTHER_ENTRY]
         return pd.DataFrame(
             {
                 "side": ints[:, walk.SIDE],
@@ -185,17 +197,18 @@ class BacktestResult:
                 "equity_before": floats[:, walk.BEFORE],
                 "equity_after": floats[:, walk.AFTER],
                 "pnl": pnl,
-                "net_return": pnl / (floats[:, walk.UNITS] * floats[:, walk.ENTRY_PRICE]),
+                "net_return": pnl / notional,
                 "bars": np.where(is_open, end, leave) - entry,
                 "reason": pd.array([REASONS[reason] for reason in ints[:, walk.REASON]], dtype="str"),
                 "ruined": ints[:, walk.IS_RUINED].astype(bool),
+                **more,
             }
         )
 
     def equity(self, id: str, symbol: str) -> pd.Series:
         """Equity at the close of every bar of the symbol's span (carried over missing bars), from 1 before the first;
         indexed by bar open, UTC."""
-        ints, floats = self._captured(id, symbol)
+        ints, floats, _, worth = self._captured(id, symbol)
         s = self._symbol(symbol)
         begin, until = int(self._arena.spans[s, tile.SPAN_START]), int(self._arena.spans[s, tile.SPAN_STOP])
         values = np.ones(until - begin)
@@ -203,7 +216,8 @@ class BacktestResult:
         for whole, real in zip(ints, floats, strict=True):
             entry, leave = int(whole[walk.ENTRY]), int(whole[walk.EXIT])
             leave = until if whole[walk.REASON] == walk.OPEN else leave
-            values[entry - begin : leave - begin] = real[walk.CASH] + whole[walk.SIDE] * real[walk.UNITS] * marks[entry:leave]
+            held = worth[entry:leave] if len(worth) else real[walk.CASH] + whole[walk.SIDE] * real[walk.UNITS] * marks[entry:leave]
+            values[entry - begin : leave - begin] = held
             values[leave - begin :] = real[walk.AFTER]
         times = pd.DatetimeIndex(np.asarray(self._arena.bars.times[begin:until])).tz_localize("UTC")
         return pd.Series(values, index=times, name="equity")
@@ -228,11 +242,12 @@ class BacktestResult:
         bars: Bars | None = None, metrics: Sequence[str] | None = None, workers: int = 0, **options: Any,
     ) -> BacktestResult:  # fmt: skip
         """Other strategies, other costs, more named series, or other bars (on which this result's named series do not exist), in
-        the same window and with the same fill; see `backtest`."""
+        the same window, with the same fill, delay and (on these bars) funding; see `backtest`."""
         from strategy_pipeline.backtest.engine import backtest
 
         start, end = self._window
         known = {} if bars is not None else dict(self._series or {})
+        options = {"delay": self.delay, "funding": None if bars is not None else self._terms.funding, **options}
         return backtest(
             strategies,
             self.bars if bars is None else bars,
@@ -249,12 +264,15 @@ class BacktestResult:
     def captured(self, id: str, *, keep: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
         """The trades of a strategy on every symbol of the bars as `walk` writes them, integers and floats; on symbols it does
         not trade as well. `keep` them for what is asked next."""
+        return [(ints, floats) for ints, floats, _, _ in self._whole_capture(id, keep)]
+
+    def _whole_capture(self, id: str, keep: bool = True) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         from strategy_pipeline.backtest.engine import capture
 
         self.check(id)
         found = self._kept.get(id)
         if found is None:
-            found = capture(self.strategies[id], self._arena, self.costs, self.fill, self._series)
+            found = capture(self.strategies[id], self._arena, self._terms, self._series)
             if keep:
                 with _KEEPING:
                     if len(self._kept) >= KEPT:
@@ -268,13 +286,13 @@ class BacktestResult:
             if id not in self.strategies:
                 raise StrategyError(f"Expected a strategy of this result, was {id!r}; {self.failures.get(id, 'see `strategy_ids`')}")
 
-    def _captured(self, id: str, symbol: str) -> tuple[np.ndarray, np.ndarray]:
+    def _captured(self, id: str, symbol: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         self.check(id)
         if not self._applies[self._row[id], self._symbol(symbol)]:
             raise UnknownSymbolError(
                 f"Expected a symbol of strategy {id} ({', '.join(self.strategies[id].symbols)}), was {symbol}; choose one"
             )
-        return self.captured(id)[self._symbol(symbol)]
+        return self._whole_capture(id)[self._symbol(symbol)]
 
     def _symbol(self, symbol: str) -> int:
         if symbol not in self.symbols:
