@@ -58,6 +58,8 @@ Values before the first full window are NaN, never zero; infinite results are Na
 Five lines register an indicator; from then on it is in the catalog, in the language and in the audits:
 
 ```python
+import numpy as np
+
 from strategy_pipeline.indicators import Output, indicator, length
 
 @indicator("body_share", family="price", inputs=("open", "high", "low", "close"), params=(length(10),),
@@ -68,7 +70,13 @@ def body_share(open, high, low, close, *, length):
 ```
 
 The function gets one float64 array (n,) per input, of the bars that exist, and returns one (n,) per output; values before the first
-full window are blanked for it. `strategy-pipeline audit lookahead` shows whether it sees the future.
+full window are blanked for it. The audits show whether it sees the future
+and whether its warm-up suffices, given the file that registers it:
+
+```bash
+strategy-pipeline audit lookahead --module mine.py --name body_share --times 50
+strategy-pipeline audit warmup --module mine.py --name body_share --times 50
+```
 
 ## Quotes and the world's markets
 

@@ -11,6 +11,7 @@ import asyncio
 import datetime as dt
 import json
 import os
+import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -269,22 +270,31 @@ def report(settings: Settings, days: int, as_json: bool) -> None:
     console.lines([f"report: {made.html}"])
 
 
-@cli.command(epilog="Example: strategy-pipeline audit lookahead --source files --data DIR")
+@cli.command(epilog="Example: strategy-pipeline audit lookahead --module mine.py --name body_share")
 @click.argument("what", type=click.Choice(["lookahead", "warmup"]))
 @click.option("--times", type=click.IntRange(1, 1000), default=10, show_default=True, help="random moments to truncate at")
+@click.option("--name", "names", multiple=True, help="only this indicator (repeat for more), and no features")
+@click.option("--module", type=click.Path(exists=True, dir_okay=False), help="Python file that registers indicators of one's own")
 @date_option
 @json_option
 @market_options
-def audit(settings: Settings, what: str, times: int, day: dt.datetime | None, as_json: bool) -> None:
+def audit(
+    settings: Settings, what: str, times: int, names: tuple[str, ...], module: str | None, day: dt.datetime | None, as_json: bool
+) -> None:
     """Recompute every indicator and feature on truncated history and demand equal values.
 
     `lookahead` takes away what came later, `warmup` what came before the bars that an indicator declares it needs. What
     has no values here is named as not judged. Exit code 1 when a value differs, or when nothing could be judged.
     """
+    from strategy_pipeline.indicators import spec
     from strategy_pipeline.show import run_audit
 
+    if module is not None:
+        runpy.run_path(module)
+    for name in names:
+        spec(name)  # an unknown one is told before anything is read
     workspace, date = _open(settings, day)
-    frame = run_audit(workspace, date, what, times, quiet=as_json)
+    frame = run_audit(workspace, date, what, times, names=names or None, quiet=as_json)
     # Where neither history had a number there is nothing to judge; a number that one of them lacks is a difference.
     judged = (frame["compared"] > 0) | (frame["worst"] > 0)
     failed = frame[~frame["passed"] & judged]

@@ -216,8 +216,10 @@ def print_container(workspace: Workspace, container: str, most: int, *, as_json:
         click.echo(json.dumps(document, sort_keys=True, indent=None if as_json else 2))
 
 
-def run_audit(workspace: Workspace, day: dt.date, what: str, times: int, *, quiet: bool) -> pd.DataFrame:
-    """The look-ahead or warm-up audit of every indicator, and of every feature, on the last bars of the day's history.
+def run_audit(
+    workspace: Workspace, day: dt.date, what: str, times: int, *, names: Sequence[str] | None = None, quiet: bool
+) -> pd.DataFrame:
+    """The look-ahead or warm-up audit of every indicator and feature, or of the indicators named, on the last bars of the day's history.
 
     An entry whose inputs the workspace does not hold is a row that has not passed, of which nothing was compared.
     """
@@ -243,14 +245,16 @@ def run_audit(workspace: Workspace, day: dt.date, what: str, times: int, *, quie
         return found
 
     if what == "warmup":
-        audited, bars_read = audit_warmup(None, bars, n_times=times, seed=seed, series=series), bars
+        audited, bars_read = audit_warmup(names, bars, n_times=times, seed=seed, series=series), bars
     else:
         bars_read = bars.between(bars.times[max(0, bars.n_bars - AUDITED_BARS)], None)
-        functions = catalog_functions(bars_read, series=series) | feature_functions("full", held)  # the other sets are parts of it
+        functions = catalog_functions(bars_read, names, series=series)
+        if names is None:
+            functions |= feature_functions("full", held)  # the other sets are parts of it
         audited = audit_lookahead(functions, bars_read, n_times=times, seed=seed)
     absent = [
         {"name": name, "passed": False, "worst": 0.0, "symbol": "", "compared": 0, "note": f"no {lacking} here"}
-        for name, lacking in left_out(bars_read, series=series).items()
+        for name, lacking in left_out(bars_read, names, series=series).items()
     ]
     return pd.concat([audited, pd.DataFrame(absent)], ignore_index=True) if absent else audited
 

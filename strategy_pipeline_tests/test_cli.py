@@ -260,6 +260,35 @@ def test_an_audit_that_finds_no_number_on_one_side_or_judges_nothing_fails(
     assert stopped.value.code == 1
 
 
+def test_an_indicator_of_ones_own_is_audited_from_its_file(said: Said, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from strategy_pipeline.indicators.registry import unregister
+
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import numpy as np\n"
+        "from strategy_pipeline.indicators import Output, indicator\n"
+        'for name, ahead in (("honest", 0), ("peeks", 1)):\n'
+        '    @indicator(name, family="price", inputs=("close",), outputs=(Output("value", "price"),), warmup=1, source="a test")\n'
+        "    def shifted(close, ahead=ahead):\n"
+        "        return np.append(close[ahead:], close[:ahead])\n"
+    )
+    asked = ["audit", "lookahead", "--module", str(mine), "--times", "4", "--date", "2025-06-29"]
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main([*asked, "--name", "honest", "--name", "peeks"])
+        printed = capsys.readouterr().out
+    finally:
+        for name in ("honest", "peeks"):
+            unregister(name)
+    assert stopped.value.code == 1
+    assert "1 of 2 passed" in printed
+    assert "peeks" in printed
+    with pytest.raises(SystemExit) as unknown:
+        main(["audit", "lookahead", "--name", "macdd"])
+    assert unknown.value.code == 2
+    assert "macd" in capsys.readouterr().err
+
+
 def _few(names: tuple[str, ...]) -> Callable[[], pd.DataFrame]:
     from strategy_pipeline.indicators import catalog
 

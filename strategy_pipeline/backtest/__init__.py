@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest.engine import backtest
     from strategy_pipeline.backtest.folds import WalkForward, walk_forward, walk_forward_matrix
     from strategy_pipeline.backtest.metrics import HEADLINE_METRICS, METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
+    from strategy_pipeline.backtest.neighbours import jitter_parameters, permute_parameters
     from strategy_pipeline.backtest.positions import next_positions
     from strategy_pipeline.backtest.reference_run import ReferenceRun, reference_backtest
     from strategy_pipeline.backtest.result import BacktestResult
     from strategy_pipeline.backtest.robustness import MonteCarlo, monte_carlo
-    from strategy_pipeline.backtest.simulations import bootstrap_prices, skip_trades
+    from strategy_pipeline.backtest.scenarios import stress
+    from strategy_pipeline.backtest.simulations import bootstrap_prices, skip_entries, skip_trades
 
 _HOME = {
     "Costs": "costs",
@@ -38,7 +40,11 @@ _HOME = {
     "next_positions": "positions",
     "MonteCarlo": "robustness",
     "bootstrap_prices": "simulations",
+    "skip_entries": "simulations",
     "skip_trades": "simulations",
+    "jitter_parameters": "neighbours",
+    "permute_parameters": "neighbours",
+    "stress": "scenarios",
     "WalkForward": "folds",
     "walk_forward": "folds",
     "walk_forward_matrix": "folds",
@@ -56,11 +62,15 @@ __all__ = [
     "WalkForward",
     "backtest",
     "bootstrap_prices",
+    "jitter_parameters",
     "metrics_from_returns",
     "monte_carlo",
     "next_positions",
+    "permute_parameters",
     "reference_backtest",
+    "skip_entries",
     "skip_trades",
+    "stress",
     "walk_forward",
     "walk_forward_matrix",
 ]

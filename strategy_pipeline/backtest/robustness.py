@@ -1,7 +1,7 @@
-"""Monte Carlo: how much of a result was the order of its trades, its costs, or its parameters.
+"""Monte Carlo: how much of a result was the order of its trades, its costs, its parameters, its luck.
 
-What belongs here: vectorised resampling of trades and daily returns, cost stress, parameter jitter, and the score they
-are summed up in. What does not: whether the edge is real (selection).
+What belongs here: vectorised resampling of trades, the other perturbations gathered per strategy, and the score they are
+summed up in. What does not: whether the edge is real (selection).
 
 Per strategy, with T its closed trades on all its symbols in order of exit and w their effect on equity
 (equity_after / equity_before - 1, divided by how many of the strategy's symbols are listed on the day of the exit, so that
@@ -9,34 +9,42 @@ a path is the pooled one up to compounding within symbols):
 
 - trade resampling: n paths of len(T) trades drawn in circular blocks (Politis and Romano 1992) of about the cube root of
   len(T); the path's final return is prod(1 + w) - 1 and its drawdown the largest fall from its running maximum;
+- shuffling: n paths of each trade once, in the same blocks; their final return is the same, their drawdown is not;
 - cost stress: the strategy run again with fee and slippage times `cost_multiple`;
-- parameter jitter: the strategies that `jitter` returns for it, run again; the share that ends above water.
+- latency stress: run again with its orders `delay` bars late;
+- parameter jitter: strategies with its numbers moved, run again; the share that ends above water;
+- missed entries: run again with entries missed at random (`simulations.skip_entries`);
+- prices: run again on joint block bootstraps of its bars (`simulations.bootstrap_prices`).
 
-``robustness = (1 - probability_of_loss) * stress * jitter`` with stress = 1 where the pooled total return under stressed
-costs is positive and 0 elsewhere, and jitter the share of jittered strategies with a positive pooled total return (1
-where no jitter is given). It lies in [0, 1]; NaN for fewer than `MIN_TRADES` closed trades.
+``robustness`` is the product of what was asked for: ``1 - probability_of_loss`` of resampled trades, 1 where the return under
+stressed costs is positive and else 0, the same under delay, ``jitter_share``, ``1 - skip_loss`` and ``1 - price_loss`` (shares
+of runs that end in a loss). It lies in [0, 1]: the chance to end above water if the perturbations came one by one and
+independently. NaN for fewer than `MIN_TRADES` closed trades.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.backtest.costs import Costs
+from strategy_pipeline.backtest import paths, walk
+from strategy_pipeline.backtest.neighbours import jitter_parameters, outcomes
 from strategy_pipeline.backtest.result import BacktestResult
+from strategy_pipeline.backtest.scenarios import scaled
+from strategy_pipeline.compute import map_shards
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.market.timeframes import to_time
-from strategy_pipeline.resampling import block_bootstrap_indices
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import Strategy
 
 MIN_TRADES = 10
 PERCENTILES = (5, 25, 50, 75, 95)
 BAND_POINTS = 50
+Jitter = Callable[[Strategy, np.random.Generator], Sequence[Strategy]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +53,14 @@ class MonteCarlo:
 
     summary
         DataFrame indexed by strategy_id: trades, return_p5 ... return_p95 and drawdown_p5 ... drawdown_p95 (percentiles
-        of the paths' final returns and largest drawdowns), probability_of_loss (final return below 0),
-        probability_of_ruin (drawdown of `ruin` or more), stressed_return (total, pooled, at stressed costs),
-        jitter_share, robustness.
+        of the resampled paths' final returns and largest drawdowns), probability_of_loss (final return below 0),
+        probability_of_ruin (drawdown of `ruin` or more), realised_return and realised_drawdown (of the closed trades in
+        their own order), shuffled_p50 and shuffled_p95 (drawdowns of the same trades in other orders), order_luck (share of
+        these deeper than the realised one), stressed_return and delayed_return (total, pooled), jitter_share, skip_loss,
+        price_loss, robustness. NaN is what was not asked for.
     bands
-        id -> DataFrame of percentiles (columns 5 ... 95) of equity, indexed by the share of trades made, in [0, 1].
+        id -> DataFrame of percentiles (columns 5 ... 95) of equity of the resampled paths, indexed by the share of trades
+        made, in [0, 1].
     """
 
     summary: pd.DataFrame
@@ -71,120 +82,139 @@ def monte_carlo(
     end: Any = None,
     ruin: float = 0.5,
     cost_multiple: float = 2.0,
-    jitter: Callable[[Strategy, np.random.Generator], Sequence[Strategy]] | None = None,
+    delay: int = 0,
+    jitter: Jitter | float | None = None,
+    draws: int = 20,
+    skip: float = 0.0,
+    prices: int = 0,
     workers: int = 0,
 ) -> MonteCarlo:
     """Stress the strategies `ids` of `result`.
 
     Parameters
     ----------
-    n : paths per strategy
+    n : paths per strategy, of each kind
     seed : of every draw; a strategy's draws depend on (seed, its id) only, not on its company
     start, end : half-open range of days; only trades that close in it, and returns on its days, count
     ruin : drawdown, in (0, 1], that counts as ruin
-    cost_multiple : fee and slippage times this for the cost stress
-    jitter : from a strategy and a generator, strategies like it (`strategies.with_parameters`); None is none
-    workers : threads of the backtests; results do not depend on it
+    cost_multiple : every cost times this for the cost stress
+    delay : bars by which orders are late in the latency stress; 0 is none
+    jitter : how far numbers move, as a fraction of themselves (`neighbours.jitter_parameters`), or from a strategy and a
+        generator, strategies like it; None is none
+    draws : jittered strategies, and runs with missed entries, a strategy
+    skip : share of entries missed, in [0, 1); 0 is none
+    prices : price bootstraps; 0 is none. These and missed entries are runs over all bars, whatever `start` and `end`
+    workers : threads; results do not depend on it
 
     Raises
     ------
     StrategyError
-        An id is unknown, or n, ruin or cost_multiple is out of range.
+        An id is unknown, or n, ruin, cost_multiple, draws, skip or prices is out of range.
     """
-    unknown = [id for id in ids if id not in result.strategies]
-    if unknown:
-        raise StrategyError(
-            f"Expected strategies of this result, was {unknown[0]!r}; {result.failures.get(unknown[0], 'see `strategy_ids`')}"
-        )
+    result.check(*ids)
     if n < 1 or not 0 < ruin <= 1 or not cost_multiple >= 0:
         raise StrategyError(f"Expected n >= 1, ruin in (0, 1], cost_multiple >= 0, was {n}, {ruin}, {cost_multiple}; correct them")
+    if draws < 1 or not 0 <= skip < 1 or prices < 0 or delay < 0:
+        raise StrategyError(
+            f"Expected draws >= 1, skip in [0, 1), prices >= 0, delay >= 0, was {draws}, {skip}, {prices}, {delay}; correct them"
+        )
     window = (start, end)
-    stressed = _stressed(result, ids, cost_multiple, window, workers)
-    shares = _jittered(result, ids, jitter, seed, window, workers)
-    rows, bands = [], {}
-    for id in ids:
-        effects = trade_effects(result, id, start, end)
-        row: dict[str, float] = {
-            "trades": len(effects),
-            "stressed_return": stressed.get(id, np.nan),
-            "jitter_share": shares.get(id, np.nan),
-        }
-        if len(effects) >= MIN_TRADES:
-            final, drawdown, bands[id] = resample_trades(effects, n, generator(seed, "monte_carlo", id))
-            row |= {f"return_p{p}": value for p, value in zip(PERCENTILES, np.percentile(final, PERCENTILES), strict=True)}
-            row |= {f"drawdown_p{p}": value for p, value in zip(PERCENTILES, np.percentile(drawdown, PERCENTILES), strict=True)}
-            row["probability_of_loss"] = float((final < 0).mean())
-            row["probability_of_ruin"] = float((drawdown >= ruin).mean())
-            kept = 1.0 if np.isnan(row["jitter_share"]) else row["jitter_share"]
-            row["robustness"] = (1 - row["probability_of_loss"]) * float(row["stressed_return"] > 0) * kept
-        rows.append(row)
+    lately = _others(result, ids, jitter, draws, seed, window, cost_multiple, delay, skip, prices, workers)
+    found = map_shards(lambda id: _paths(result, id, n, seed, window, ruin), list(ids), workers=workers)
     names = ["trades", *(f"{kind}_p{p}" for kind in ("return", "drawdown") for p in PERCENTILES)]
-    names += ["probability_of_loss", "probability_of_ruin", "stressed_return", "jitter_share", "robustness"]
-    return MonteCarlo(pd.DataFrame(rows, index=pd.Index(list(ids), name="strategy_id", dtype=object), columns=names), bands)
+    names += ["probability_of_loss", "probability_of_ruin", "realised_return", "realised_drawdown", "shuffled_p50", "shuffled_p95"]
+    names += ["order_luck", *lately.columns, "robustness"]
+    index = pd.Index(list(ids), name="strategy_id", dtype=object)
+    summary = pd.DataFrame([row for row, _ in found], index=index, columns=names).astype(np.float64)
+    for name in lately.columns:
+        summary[name] = lately[name].to_numpy()
+    delayed = summary["delayed_return"]
+    score = (1 - summary["probability_of_loss"]) * (summary["stressed_return"] > 0) * ((delayed > 0) | delayed.isna())
+    for share in (summary["jitter_share"], 1 - summary["skip_loss"], 1 - summary["price_loss"]):
+        score = score * share.fillna(1.0)
+    summary["robustness"] = score
+    summary["trades"] = summary["trades"].astype(np.int64)
+    return MonteCarlo(summary, {id: bands for id, (_, bands) in zip(ids, found, strict=True) if bands is not None})
 
 
 def trade_effects(result: BacktestResult, id: str, start: Any = None, end: Any = None) -> np.ndarray:
     """What each trade that closed in [start, end) did to pooled equity, float64 (n_trades,), by exit, then by symbol."""
-    names = [symbol for symbol in result.symbols if result.trades_on(id, symbol)]
-    parts = []
-    for symbol in names:
-        trades = result.trades(id, symbol)
-        closed = trades[trades["reason"] != "open"]
-        parts.append(pd.DataFrame({"exit": closed["exit"], "effect": closed["equity_after"] / closed["equity_before"] - 1}))
-    if not parts:
-        return np.empty(0)
-    frame = pd.concat(parts).sort_values("exit", kind="stable")
+    times = np.asarray(result.bars.times)
+    leaves, effects = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    for symbol, (ints, floats) in zip(result.symbols, result.captured(id, keep=False), strict=True):
+        if result.trades_on(id, symbol):
+            closed = ints[:, walk.REASON] != walk.OPEN
+            leaves.append(ints[closed, walk.EXIT])
+            effects.append(floats[closed, walk.AFTER] / floats[closed, walk.BEFORE] - 1)
+    leave, effect = np.concatenate(leaves), np.concatenate(effects)
+    order = np.argsort(leave, kind="stable")
+    moment = times[leave[order]]
+    kept = np.ones(len(order), dtype=bool)
     if start is not None:
-        frame = frame[frame["exit"] >= pd.Timestamp(to_time(start), tz="UTC")]
+        kept &= moment >= np.datetime64(to_time(start))
     if end is not None:
-        frame = frame[frame["exit"] < pd.Timestamp(to_time(end), tz="UTC")]
-    day = np.clip(
-        np.searchsorted(result.days, frame["exit"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]"), side="right") - 1, 0, None
-    )
-    return frame["effect"].to_numpy() / np.maximum(result.listed_count(id)[day], 1)
+        kept &= moment < np.datetime64(to_time(end))
+    day = np.clip(np.searchsorted(result.days, moment[kept], side="right") - 1, 0, None)
+    return effect[order][kept] / np.maximum(result.listed_count(id)[day], 1)
 
 
 def resample_trades(effects: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """n block-resampled orders of trades: final returns (n,), largest drawdowns (n,), and equity bands."""
     count = len(effects)
-    block = max(1, round(count ** (1 / 3)))
-    points = np.unique(np.linspace(0, count, min(BAND_POINTS, count) + 1).round().astype(int))
-    final, drawdown = np.empty(n), np.empty(n)
-    at_points = np.empty((n, len(points)))
-    chunk = max(1, 2_000_000 // count)
-    for first in range(0, n, chunk):
-        part = slice(first, min(first + chunk, n))
-        steps = effects[block_bootstrap_indices(count, block, part.stop - part.start, rng)]
-        paths = np.cumprod(np.concatenate([np.ones((len(steps), 1)), 1 + steps], axis=1), axis=1)
-        final[part] = paths[:, -1] - 1
-        drawdown[part] = (1 - paths / np.maximum.accumulate(paths, axis=1)).max(axis=1)
-        at_points[part] = paths[:, points]
-    bands = pd.DataFrame(np.percentile(at_points, PERCENTILES, axis=0).T, index=points / count, columns=list(PERCENTILES))
+    points = np.unique(np.linspace(0, count, min(BAND_POINTS, count) + 1).round().astype(np.int64))
+    found = paths.resampled(effects, n, rng, points=points)
+    bands = pd.DataFrame(np.percentile(found.at_points, PERCENTILES, axis=0).T, index=points / count, columns=list(PERCENTILES))
     bands.index.name = "share_of_trades"
-    return final, drawdown, bands
+    return found.final, found.drawdown, bands
 
 
-def _stressed(result: BacktestResult, ids: Sequence[str], multiple: float, window: tuple[Any, Any], workers: int) -> dict[str, float]:
+def _paths(
+    result: BacktestResult, id: str, n: int, seed: int, window: tuple[Any, Any], ruin: float
+) -> tuple[dict[str, float], pd.DataFrame | None]:
+    effects = trade_effects(result, id, *window)
+    row: dict[str, float] = {"trades": len(effects)}
+    if len(effects) < MIN_TRADES:
+        return row, None
+    final, drawdown, bands = resample_trades(effects, n, generator(seed, "monte_carlo", id))
+    row |= {f"return_p{p}": value for p, value in zip(PERCENTILES, np.percentile(final, PERCENTILES), strict=True)}
+    row |= {f"drawdown_p{p}": value for p, value in zip(PERCENTILES, np.percentile(drawdown, PERCENTILES), strict=True)}
+    row["probability_of_loss"] = float((final < 0).mean())
+    row["probability_of_ruin"] = float((drawdown >= ruin).mean())
+    row["realised_return"], row["realised_drawdown"] = paths.straight(effects)
+    orders = paths.shuffled(effects, n, generator(seed, "shuffle", id)).drawdown
+    row["shuffled_p50"], row["shuffled_p95"] = (float(value) for value in np.percentile(orders, (50, 95)))
+    row["order_luck"] = float((orders > row["realised_drawdown"]).mean())
+    return row, bands
+
+
+def _others(
+    result: BacktestResult, ids: Sequence[str], jitter: Jitter | float | None, draws: int, seed: int, window: tuple[Any, Any],
+    multiple: float, delay: int, skip: float, prices: int, workers: int,
+) -> pd.DataFrame:  # fmt: skip
+    """What further runs say, a row a strategy; NaN where one was not asked for."""
+    from strategy_pipeline.backtest.simulations import bootstrap_prices, skip_entries
+
+    names = ["stressed_return", "delayed_return", "jitter_share", "skip_loss", "price_loss"]
+    frame = pd.DataFrame(np.nan, index=pd.Index(list(ids), name="strategy_id", dtype=object), columns=names)
     if not ids:
-        return {}
-    costs: Costs = replace(result.costs, fee_bps=result.costs.fee_bps * multiple, slippage_bps=result.costs.slippage_bps * multiple)
-    again = result.rerun([result.strategies[id] for id in ids], costs=costs, workers=workers)
-    return _total_returns(again, window)
+        return frame
+    chosen = [result.strategies[id] for id in ids]
+    stressed = result.rerun(chosen, costs=scaled(result.costs, multiple), workers=workers).summary(*window)
+    frame["stressed_return"] = stressed["total_return"].reindex(ids).to_numpy()
+    if delay:
+        late = result.rerun(chosen, delay=delay, workers=workers).summary(*window)
+        frame["delayed_return"] = late["total_return"].reindex(ids).to_numpy()
+    if jitter is not None:
+        drawn = {id: _like(result.strategies[id], jitter, draws, generator(seed, "jitter", id)) for id in ids}
+        others = outcomes(result, drawn, start=window[0], end=window[1], workers=workers)
+        shares = [(others[id]["total_return"] > 0).sum() / len(drawn[id]) if drawn[id] else np.nan for id in ids]
+        frame["jitter_share"] = shares
+    if skip:
+        frame["skip_loss"] = skip_entries(result, ids, n=draws, seed=seed, skip=skip, workers=workers)["probability_of_loss"].to_numpy()
+    if prices:
+        frame["price_loss"] = bootstrap_prices(result, ids, n=prices, seed=seed, workers=workers)["probability_of_loss"].to_numpy()
+    return frame
 
 
-def _jittered(
-    result: BacktestResult, ids: Sequence[str], jitter: Callable[[Strategy, np.random.Generator], Sequence[Strategy]] | None,
-    seed: int, window: tuple[Any, Any], workers: int,
-) -> dict[str, float]:  # fmt: skip
-    if jitter is None:
-        return {}
-    drawn = {id: list(jitter(result.strategies[id], generator(seed, "jitter", id))) for id in ids}
-    everyone = [other for found in drawn.values() for other in found]
-    if not everyone:
-        return {}
-    total = _total_returns(result.rerun(everyone, workers=workers), window)
-    return {id: float(np.mean([total.get(other.id, np.nan) > 0 for other in found])) for id, found in drawn.items() if found}
-
-
-def _total_returns(result: BacktestResult, window: tuple[Any, Any]) -> dict[str, float]:
-    return dict(zip(result.strategy_ids, result.summary(*window)["total_return"].tolist(), strict=True))
+def _like(strategy: Strategy, jitter: Jitter | float, draws: int, rng: np.random.Generator) -> list[Strategy]:
+    return list(jitter(strategy, rng)) if callable(jitter) else jitter_parameters(strategy, rng, n=draws, spread=jitter)

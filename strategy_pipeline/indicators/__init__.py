@@ -18,6 +18,7 @@ from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Num
 
 if TYPE_CHECKING:
     from strategy_pipeline.indicators.bank import Bank, UnknownSeriesError, compute
+    from strategy_pipeline.indicators.disk import SeriesCache
     from strategy_pipeline.indicators.named import book_series, macro_series
     from strategy_pipeline.indicators.registry import (
         UNITS,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARITHMETIC", "UNITS", "Arithmetic", "Bank", "Indicator", "IndicatorParameterError", "Number", "Output", "Param",
-    "Series", "UnknownSeriesError", "Value", "bars_needed", "book_series", "catalog", "compute", "first_bar_needed",
+    "Series", "SeriesCache", "UnknownSeriesError", "Value", "bars_needed", "book_series", "catalog", "compute", "first_bar_needed",
     "indicator", "length", "macro_series", "names", "spec", "term",
 ]  # fmt: skip
 
@@ -43,6 +44,7 @@ __all__ = [
 _HOME = {
     "registry": ("UNITS", "Indicator", "IndicatorParameterError", "Output", "Param", "catalog", "indicator", "length", "names", "spec"),
     "bank": ("Bank", "UnknownSeriesError", "compute"),
+    "disk": ("SeriesCache",),
     "named": ("book_series", "macro_series"),
     "terms": ("bars_needed", "first_bar_needed", "term"),
 }

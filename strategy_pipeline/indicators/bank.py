@@ -10,8 +10,6 @@ a lower bar only when the 4h bar has closed no later than it; it is NaN where th
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
@@ -22,9 +20,13 @@ import numpy as np
 from strategy_pipeline.errors import InvalidBarsError, MissingColumnError, PipelineError, UnknownIndicatorError, UnknownSymbolError
 from strategy_pipeline.indicators import families, rows
 from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Number, Series, Value
+from strategy_pipeline.indicators.memo import Blocks, Memo
 from strategy_pipeline.indicators.registry import EXPRESSION_INPUTS, FIELDS, TIME_INPUT, Indicator, spec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from strategy_pipeline.indicators.disk import SeriesCache
     from strategy_pipeline.market import Bars
 
 Array = np.ndarray
@@ -33,33 +35,6 @@ NANOSECOND = np.dtype("datetime64[ns]")
 
 class UnknownSeriesError(PipelineError):
     """A named series (with a dot) was asked for that the bank does not hold."""
-
-
-class _Store:
-    """Results by (bank, expression), least recently used dropped beyond `limit` bytes; shared by a bank's sub-banks."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.size = 0
-        self.computed = 0
-        self.lock = threading.RLock()
-        self._entries: OrderedDict[tuple[int, Value], tuple[Array, ...]] = OrderedDict()
-
-    def get(self, key: tuple[int, Value]) -> tuple[Array, ...] | None:
-        found = self._entries.get(key)
-        if found is not None:
-            self._entries.move_to_end(key)
-        return found
-
-    def put(self, key: tuple[int, Value], arrays: tuple[Array, ...]) -> tuple[Array, ...]:
-        for array in arrays:
-            array.flags.writeable = False
-        self._entries[key] = arrays
-        self.size += sum(array.nbytes for array in arrays)
-        while self.size > self.limit and len(self._entries) > 1:
-            _, dropped = self._entries.popitem(last=False)
-            self.size -= sum(array.nbytes for array in dropped)
-        return arrays
 
 
 class Bank:
@@ -73,19 +48,28 @@ class Bank:
     workers : int
         Threads; 0 is one per core. Results never depend on it.
     max_bytes : int
-        Memory for memoised results. Beyond it the least recently used are dropped, and computed again if asked for.
+        Memory for memoised results. Beyond it the least recently used are dropped, and computed again if asked for, so a
+        population of any size is read in bounded memory: a caller that asks for parts of it holds one part and the memo.
+        What is returned is the caller's, and no longer counted once the bank has dropped it.
+    cache : str, Path or SeriesCache, optional
+        A folder that keeps the catalog's series on disk, by content (`disk`): the same values read from the same bars by
+        another bank or process are read, not computed. Entries of one's own, and those a family computes faster than a
+        disk reads, are not kept.
 
     Results are float64 of shape (n_symbols, n_bars), C-contiguous and read-only; NaN where undefined.
     """
 
     def __init__(
-        self, bars: Bars, *, series: Mapping[str, Array] | None = None, workers: int = 0, max_bytes: int = 4 << 30
+        self, bars: Bars, *, series: Mapping[str, Array] | None = None, workers: int = 0, max_bytes: int = 4 << 30,
+        cache: str | Path | SeriesCache | None = None,
     ) -> None:  # fmt: skip
         self.bars = bars
         self.workers = workers
         self._shape = (len(bars.symbols), len(bars.times))
         self._named = {name: self._checked(name, values) for name, values in (series or {}).items()}
-        self._store = _Store(max_bytes)
+        self._store: Memo[tuple[int, Value]] = Memo(max_bytes)
+        self._disk = _opened(cache)
+        self._digests: dict[str, str] = {}  # of fields and named series, for the disk's keys
         self._parent: Bank | None = None  # of a bank of one symbol: the bank of all symbols on the same bars
         self._base: Bank | None = None  # of a bank on a higher timeframe: the bank it serves
         self._timeframes: dict[str, Bank] = {}
@@ -195,7 +179,7 @@ class Bank:
                     f"from coarser bars; read the bars at {timeframe}."
                 )
             bank = Bank(self.bars.resample(timeframe), workers=self.workers)
-            bank._store, bank._base = self._store, self
+            bank._store, bank._disk, bank._base = self._store, self._disk, self
             at = _known_at(np.asarray(self.bars.available_at), np.asarray(bank.bars.available_at))
             bank._named = {name: _gather(values, at) for name, values in self._named.items()}
             self._timeframes[timeframe] = bank
@@ -211,7 +195,7 @@ class Bank:
                 )
             row = self.bars.symbols.index(symbol)
             bank = Bank(self.bars.select((symbol,)), workers=self.workers)
-            bank._store, bank._parent = self._store, self
+            bank._store, bank._disk, bank._parent = self._store, self._disk, self
             bank._named = {name: np.ascontiguousarray(values[row : row + 1]) for name, values in self._named.items()}
             self._symbols[symbol] = bank
         return self._symbols[symbol]
@@ -302,28 +286,36 @@ class Bank:
         """Compute indicator nodes whose inputs need nothing further; over (node, symbol), on threads."""
         shards: list[Callable[[], None]] = []
         cache: rows.Cache = {}
-        held: list[list[Array]] = []  # keeps the arrays that `cache` knows by identity
-        results: list[tuple[tuple[int, Value], tuple[Array, ...]]] = []
+        results: list[tuple[tuple[int, Value], tuple[Array, ...], Array]] = []
+        fresh: list[tuple[str, tuple[Array, ...]]] = []  # for the disk
         alike: dict[tuple[int, str, tuple[Value, ...]], list[tuple[int, Array]]] = {}
-        inputs_of: dict[tuple[int, str, tuple[Value, ...]], list[Array]] = {}
+        inputs_of: dict[tuple[int, str, tuple[Value, ...]], list[Array]] = {}  # holds what `cache` knows by identity
+        blocks = self._blocks(nodes)
+        read = 0
         for bank, node in nodes:
             entry = spec(node.name)
             group = (id(bank), node.name, node.inputs)
             if group not in inputs_of:
                 operands = iter(node.inputs)
                 inputs_of[group] = [bank._input(name, operands) for name in entry.inputs]
-                held.append(inputs_of[group])
             inputs = inputs_of[group]
             parameters: dict[str, Any] = dict(entry.values(node.params))
             if entry.annualised:
                 from strategy_pipeline.market.timeframes import bars_per_year
 
                 parameters["bars_per_year"] = float(bars_per_year(bank.bars.timeframe))
-            outputs = tuple(np.empty(bank._shape) for _ in entry.outputs)
-            results.append(((id(bank), node), outputs))
+            outputs, block = blocks[id(bank)].take(len(entry.outputs))
+            results.append(((id(bank), node), outputs, block))
+            familial = parameters.keys() == {"length"} and parameters["length"] >= 2 and families.has_family(node.name)
+            if self._disk is not None and not familial and _of_the_catalog(entry):
+                key = bank._disk_key(entry, node, inputs)
+                if self._disk.read(key, outputs):
+                    read += 1
+                    continue
+                fresh.append((key, outputs))
             if entry.scope == "universe":
                 shards.append(rows.universe_shard(entry, inputs, parameters, outputs))
-            elif parameters.keys() == {"length"} and parameters["length"] >= 2 and families.has_family(node.name):
+            elif familial:
                 alike.setdefault(group, []).append((parameters["length"], outputs[0]))
             else:
                 lookback = entry.lookback(entry.values(node.params))
@@ -331,9 +323,36 @@ class Bank:
         for group, members in alike.items():
             shards.extend(_family_shards(spec(group[1]), inputs_of[group], members, cache))
         _each(shards, self.workers)
-        for key, outputs in results:
-            self._store.computed += 1
-            self._store.put(key, outputs)
+        for key, outputs in fresh:
+            cast("SeriesCache", self._disk).write(key, outputs)
+        self._store.computed += len(results) - read
+        for memo_key, outputs, block in results:
+            self._store.put(memo_key, outputs, block)
+
+    def _blocks(self, nodes: list[tuple[Bank, Series]]) -> dict[int, Blocks]:
+        """Memory for the outputs of `nodes`, by bank, since each has its own shape."""
+        wanted: dict[int, int] = {}
+        for bank, node in nodes:
+            wanted[id(bank)] = wanted.get(id(bank), 0) + len(spec(node.name).outputs)
+        shapes = {id(bank): bank._shape for bank, _ in nodes}
+        return {each: Blocks(shapes[each], total, self._store.limit) for each, total in wanted.items()}
+
+    def _disk_key(self, entry: Indicator, node: Series, inputs: list[Array]) -> str:
+        from strategy_pipeline.indicators import disk
+
+        digests = []
+        for name, array in zip(entry.inputs, inputs, strict=True):
+            if name in EXPRESSION_INPUTS:
+                operand = node.inputs[entry.expression_inputs.index(name)]
+                name = operand.name if isinstance(operand, Series) and operand == Series(operand.name) and operand.name in FIELDS else ""
+            if name not in self._digests:
+                digest = disk.digest_of(self._seconds if name == TIME_INPUT else array)
+                if not name:
+                    digests.append(digest)
+                    continue
+                self._digests[name] = digest
+            digests.append(self._digests[name])
+        return disk.key_of(node.name, node.params, self.bars.timeframe, digests, self._shape)
 
     def _input(self, name: str, operands: Any) -> Array:
         if name in EXPRESSION_INPUTS:
@@ -418,6 +437,19 @@ def _family_shards(
 
     parts = [members[first : first + families.PARALLEL] for first in range(0, len(members), families.PARALLEL)]
     return [shard(row, part) for part in parts for row in range(members[0][1].shape[0])]
+
+
+def _of_the_catalog(entry: Indicator) -> bool:
+    """Whether the code that computes `entry` is the catalog's own, which the disk's keys cover."""
+    return entry.function.__module__.startswith("strategy_pipeline.indicators.definitions.")
+
+
+def _opened(cache: str | Path | SeriesCache | None) -> SeriesCache | None:
+    if cache is None:
+        return None
+    from strategy_pipeline.indicators.disk import SeriesCache
+
+    return cache if isinstance(cache, SeriesCache) else SeriesCache(cache)
 
 
 def _each(shards: list[Callable[[], None]], workers: int) -> None:

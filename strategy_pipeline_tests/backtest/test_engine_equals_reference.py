@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from strategy_pipeline.backtest import HEADLINE_METRICS, METRICS, backtest, reference_backtest
 from strategy_pipeline.strategies import parse
-from strategy_pipeline_tests.backtest.worlds import make_bars, make_costs, make_series, make_strategy
+from strategy_pipeline_tests.backtest.worlds import make_bars, make_costs, make_series, make_strategy, make_terms
 
 EXACT = ("side", "entry_price", "exit_price", "size", "equity_before", "equity_after", "reason", "ruined")
 
@@ -35,6 +35,8 @@ def assert_equal_to_reference(result, strategy, bars, **options) -> int:
             assert trades[name].tolist() == [times[getattr(trade, f"{name}_bar")] for trade in run.trades]
         closed = trades["reason"] != "open"
         assert trades["exit"][closed].tolist() == [times[trade.exit_bar] for trade in run.trades if trade.reason != "open"]
+        if "carry" in trades:
+            np.testing.assert_array_equal(trades["carry"].to_numpy(), [trade.carry for trade in run.trades])
         np.testing.assert_allclose(result.equity(strategy.id, symbol).to_numpy(), run.equity, rtol=1e-12, atol=1e-14)
         row = result.metrics.loc[(strategy.id, symbol)]
         if len(run.equity):
@@ -57,6 +59,7 @@ def test_trades_and_metrics_equal_the_reference_on_random_worlds(seed: int) -> N
         if not np.isfinite(bars.close[:, first : last + 1]).any():
             window = {}
     options = {"costs": make_costs(rng), "fill": str(rng.choice(["next_open", "close"])), "series": series, **window}
+    options |= make_terms(rng, bars)
     result = backtest(population, bars, workers=1, **options)
     assert not result.failures
     for strategy in population:

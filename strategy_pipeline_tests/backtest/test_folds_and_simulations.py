@@ -61,7 +61,7 @@ def test_bootstrapped_prices_give_what_a_run_on_them_gives(result) -> None:
         totals.append([again.metrics.loc[id, "total_return"].mean() for id in ids])
     np.testing.assert_allclose(table["return_p50"], np.median(totals, axis=0), rtol=1e-9)
     np.testing.assert_allclose(table["probability_of_loss"], (np.array(totals) < 0).mean(axis=0))
-    with pytest.raises(StrategyError, match="strategies of this result"):
+    with pytest.raises(StrategyError, match="a strategy of this result"):
         bootstrap_prices(result, ["nobody"], n=1, seed=0)
 
 

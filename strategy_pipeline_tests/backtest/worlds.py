@@ -111,6 +111,17 @@ def _draw(rng: np.random.Generator, bars: Bars) -> Strategy:
     )  # fmt: skip
 
 
+def make_terms(rng: np.random.Generator, bars: Bars) -> dict[str, object]:
+    """Funding and delay: mostly none, sometimes every few bars, unknown at some, now and then ruinous."""
+    terms: dict[str, object] = {}
+    if rng.random() < 0.4:
+        rates = np.where(np.arange(bars.n_bars) % 8 == 3, rng.normal(0, float(rng.choice([1e-4, 0.01, 0.2])), bars.close.shape), np.nan)
+        terms["funding"] = np.clip(rates, -0.9, 0.9)
+    if rng.random() < 0.3:
+        terms["delay"] = int(rng.integers(1, 5))
+    return terms
+
+
 def make_costs(rng: np.random.Generator) -> Costs:
     more = {}
     if rng.random() < 0.5:
@@ -121,5 +132,7 @@ def make_costs(rng: np.random.Generator) -> Costs:
             "capital": float(rng.choice([50.0, 10_000.0])),
             "lot": float(rng.choice([0.0, 0.01, 0.3])),
             "min_notional": float(rng.choice([0.0, 20.0])),
+            "participation": [None, None, 0.02, 0.5][rng.integers(4)],
+            "borrow_annual": float(rng.choice([0.0, 0.0, 0.3, 50.0])),
         }
     return Costs(float(rng.choice([0.0, 10.0, 80.0])), float(rng.choice([0.0, 5.0, 200.0])), bool(rng.random() < 0.3), **more)

@@ -186,15 +186,15 @@ def wma(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> Non
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _mean_start(x: Array, length: int, first: int, upto: int, keep: float, weight: float, wilder: bool, out: Array) -> float:
-    """A recursion on `x` from index `first`, seeded with the mean of its first `length` values, through `upto` - 1 into `out`."""
-    out[: first + length - 1] = np.nan
+def _mean_start(x: Array, length: int, upto: int, keep: float, weight: float, wilder: bool, out: Array) -> float:
+    """A recursion seeded with the mean of the first `length` values, through index `upto` - 1 into `out`; the mean there."""
+    out[: length - 1] = np.nan
     total = 0.0
-    for i in range(first, first + length):
+    for i in range(length):
         total += x[i]
     state = total / length
-    out[first + length - 1] = state
-    for i in range(first + length, upto):
+    out[length - 1] = state
+    for i in range(length, upto):
         state = fused(keep, state, weight * x[i]) if wilder else fused(x[i] - state, weight, state)
         out[i] = state
     return state
@@ -206,10 +206,10 @@ def ema(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> Non
     n = len(x)
     k1, k2, k3, k4 = 2.0 / (lengths[0] + 1), 2.0 / (lengths[1] + 1), 2.0 / (lengths[2] + 1), 2.0 / (lengths[3] + 1)
     start = lengths[3]
-    m1 = _mean_start(x, lengths[0], 0, start, 0.0, k1, False, a)
-    m2 = _mean_start(x, lengths[1], 0, start, 0.0, k2, False, b)
-    m3 = _mean_start(x, lengths[2], 0, start, 0.0, k3, False, c)
-    m4 = _mean_start(x, lengths[3], 0, start, 0.0, k4, False, d)
+    m1 = _mean_start(x, lengths[0], start, 0.0, k1, False, a)
+    m2 = _mean_start(x, lengths[1], start, 0.0, k2, False, b)
+    m3 = _mean_start(x, lengths[2], start, 0.0, k3, False, c)
+    m4 = _mean_start(x, lengths[3], start, 0.0, k4, False, d)
     now, o1, o2, o3, o4 = x[start:], a[start:], b[start:], c[start:], d[start:]
     for i in range(n - start):
         value = now[i]
@@ -235,10 +235,10 @@ def rma(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> Non
     )
     k1, k2, k3, k4 = 1.0 - q1, 1.0 - q2, 1.0 - q3, 1.0 - q4
     start = lengths[3]
-    m1 = _mean_start(x, lengths[0], 0, start, q1, k1, True, a)
-    m2 = _mean_start(x, lengths[1], 0, start, q2, k2, True, b)
-    m3 = _mean_start(x, lengths[2], 0, start, q3, k3, True, c)
-    m4 = _mean_start(x, lengths[3], 0, start, q4, k4, True, d)
+    m1 = _mean_start(x, lengths[0], start, q1, k1, True, a)
+    m2 = _mean_start(x, lengths[1], start, q2, k2, True, b)
+    m3 = _mean_start(x, lengths[2], start, q3, k3, True, c)
+    m4 = _mean_start(x, lengths[3], start, q4, k4, True, d)
     now, o1, o2, o3, o4 = x[start:], a[start:], b[start:], c[start:], d[start:]
     for i in range(n - start):
         value = now[i]
@@ -253,64 +253,98 @@ def rma(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> Non
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _chain_start(x: Array, length: int, weight: float, three: bool, upto: int, out: Array) -> tuple[float, float, float]:
+    """`dema` or (`three`) `tema` of one length through index `upto` - 1 into `out`; the means there.
+
+    Each mean is seeded with the mean of the first `length` values that the one before it has.
+    """
+    total1 = total2 = total3 = 0.0
+    mean1 = mean2 = mean3 = 0.0
+    for i in range(upto):
+        out[i] = np.nan
+        at = i
+        if at < length:
+            total1 += x[i]
+            mean1 = total1 / length
+        else:
+            mean1 = fused(x[i] - mean1, weight, mean1)
+        at -= length - 1
+        if at < 0:
+            continue
+        if at < length:
+            total2 += mean1
+            mean2 = total2 / length
+        else:
+            mean2 = fused(mean1 - mean2, weight, mean2)
+        at -= length - 1
+        if at < 0:
+            continue
+        if not three:
+            out[i] = 2.0 * mean1 - mean2
+            continue
+        if at < length:
+            total3 += mean2
+            mean3 = total3 / length
+        else:
+            mean3 = fused(mean2 - mean3, weight, mean3)
+        if at >= length - 1:
+            out[i] = mean3 + (3.0 * mean1 - 3.0 * mean2)
+    return mean1, mean2, mean3
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def dema(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
     """Twice the exponential mean less the mean of that mean (P. Mulloy, 1994)."""
     n = len(x)
-    once = np.empty((4, n))
-    ema(x, lengths, once[0], once[1], once[2], once[3])
-    _again(once, lengths, 1, a, b, c, d)
-    _combine(once[0], a, 2 * (lengths[0] - 1))
-    _combine(once[1], b, 2 * (lengths[1] - 1))
-    _combine(once[2], c, 2 * (lengths[2] - 1))
-    _combine(once[3], d, 2 * (lengths[3] - 1))
+    k1, k2, k3, k4 = 2.0 / (lengths[0] + 1), 2.0 / (lengths[1] + 1), 2.0 / (lengths[2] + 1), 2.0 / (lengths[3] + 1)
+    start = 2 * (lengths[3] - 1) + 1
+    m1, r1, _ = _chain_start(x, lengths[0], k1, False, start, a)
+    m2, r2, _ = _chain_start(x, lengths[1], k2, False, start, b)
+    m3, r3, _ = _chain_start(x, lengths[2], k3, False, start, c)
+    m4, r4, _ = _chain_start(x, lengths[3], k4, False, start, d)
+    now, o1, o2, o3, o4 = x[start:], a[start:], b[start:], c[start:], d[start:]
+    for i in range(n - start):
+        value = now[i]
+        m1 = fused(value - m1, k1, m1)
+        m2 = fused(value - m2, k2, m2)
+        m3 = fused(value - m3, k3, m3)
+        m4 = fused(value - m4, k4, m4)
+        r1 = fused(m1 - r1, k1, r1)
+        r2 = fused(m2 - r2, k2, r2)
+        r3 = fused(m3 - r3, k3, r3)
+        r4 = fused(m4 - r4, k4, r4)
+        o1[i] = 2.0 * m1 - r1
+        o2[i] = 2.0 * m2 - r2
+        o3[i] = 2.0 * m3 - r3
+        o4[i] = 2.0 * m4 - r4
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def tema(x: Array, lengths: Array, a: Array, b: Array, c: Array, d: Array) -> None:
     """Three times the difference of the first two means, plus the third (P. Mulloy, 1994)."""
     n = len(x)
-    once, twice = np.empty((4, n)), np.empty((4, n))
-    ema(x, lengths, once[0], once[1], once[2], once[3])
-    _again(once, lengths, 1, twice[0], twice[1], twice[2], twice[3])
-    _again(twice, lengths, 2, a, b, c, d)
-    _combine_three(once[0], twice[0], a, 3 * (lengths[0] - 1))
-    _combine_three(once[1], twice[1], b, 3 * (lengths[1] - 1))
-    _combine_three(once[2], twice[2], c, 3 * (lengths[2] - 1))
-    _combine_three(once[3], twice[3], d, 3 * (lengths[3] - 1))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _again(means: Array, lengths: Array, stage: int, a: Array, b: Array, c: Array, d: Array) -> None:
-    """Exponential means of the rows of `means`, which begin at `stage` * (n - 1)."""
-    n = means.shape[1]
     k1, k2, k3, k4 = 2.0 / (lengths[0] + 1), 2.0 / (lengths[1] + 1), 2.0 / (lengths[2] + 1), 2.0 / (lengths[3] + 1)
-    start = stage * (lengths[3] - 1) + lengths[3]
-    m1 = _mean_start(means[0], lengths[0], stage * (lengths[0] - 1), start, 0.0, k1, False, a)
-    m2 = _mean_start(means[1], lengths[1], stage * (lengths[1] - 1), start, 0.0, k2, False, b)
-    m3 = _mean_start(means[2], lengths[2], stage * (lengths[2] - 1), start, 0.0, k3, False, c)
-    m4 = _mean_start(means[3], lengths[3], stage * (lengths[3] - 1), start, 0.0, k4, False, d)
-    x1, x2, x3, x4 = means[0, start:], means[1, start:], means[2, start:], means[3, start:]
-    o1, o2, o3, o4 = a[start:], b[start:], c[start:], d[start:]
+    start = 3 * (lengths[3] - 1) + 1
+    m1, r1, z1 = _chain_start(x, lengths[0], k1, True, start, a)
+    m2, r2, z2 = _chain_start(x, lengths[1], k2, True, start, b)
+    m3, r3, z3 = _chain_start(x, lengths[2], k3, True, start, c)
+    m4, r4, z4 = _chain_start(x, lengths[3], k4, True, start, d)
+    now, o1, o2, o3, o4 = x[start:], a[start:], b[start:], c[start:], d[start:]
     for i in range(n - start):
-        m1 = fused(x1[i] - m1, k1, m1)
-        m2 = fused(x2[i] - m2, k2, m2)
-        m3 = fused(x3[i] - m3, k3, m3)
-        m4 = fused(x4[i] - m4, k4, m4)
-        o1[i] = m1
-        o2[i] = m2
-        o3[i] = m3
-        o4[i] = m4
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _combine(once: Array, out: Array, first: int) -> None:
-    one, two = once[first:], out[first:]
-    for i in range(len(two)):
-        two[i] = 2.0 * one[i] - two[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _combine_three(once: Array, twice: Array, out: Array, first: int) -> None:
-    one, two, three = once[first:], twice[first:], out[first:]
-    for i in range(len(three)):
-        three[i] = three[i] + (3.0 * one[i] - 3.0 * two[i])
+        value = now[i]
+        m1 = fused(value - m1, k1, m1)
+        m2 = fused(value - m2, k2, m2)
+        m3 = fused(value - m3, k3, m3)
+        m4 = fused(value - m4, k4, m4)
+        r1 = fused(m1 - r1, k1, r1)
+        r2 = fused(m2 - r2, k2, r2)
+        r3 = fused(m3 - r3, k3, r3)
+        r4 = fused(m4 - r4, k4, r4)
+        z1 = fused(r1 - z1, k1, z1)
+        z2 = fused(r2 - z2, k2, z2)
+        z3 = fused(r3 - z3, k3, z3)
+        z4 = fused(r4 - z4, k4, z4)
+        o1[i] = z1 + (3.0 * m1 - 3.0 * r1)
+        o2[i] = z2 + (3.0 * m2 - 3.0 * r2)
+        o3[i] = z3 + (3.0 * m3 - 3.0 * r3)
+        o4[i] = z4 + (3.0 * m4 - 3.0 * r4)

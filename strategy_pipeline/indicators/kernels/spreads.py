@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 Array = np.ndarray
-TILE = 128  # bars: the sums of four lengths fit the nearest cache beside inputs and results
+TILE = 256  # bars: the sums of four lengths stay in the nearest caches
+APART = 24  # more of each row, so that rows do not lie a multiple of a page apart, where stores and loads are confused
 REANCHOR = 32  # windows after which TA-Lib measures from a new point
 LOST = 1e-6  # variance over mean square below which digits are lost
 BURIED = 1e6  # square of a value that leaves, over what remains, beyond which digits are lost
@@ -116,7 +117,7 @@ def _spread(x: Array, lengths: Array, root: bool, a: Array, b: Array, c: Array, 
     h2, t2, q2, k2 = _variance_start(x, n2, start, b)
     h3, t3, q3, k3 = _variance_start(x, n3, start, c)
     h4, t4, q4, k4 = _variance_start(x, n4, start, d)
-    held = np.empty((16, TILE))
+    held = np.empty((16, TILE + APART))
     u1, u2, u3, u4 = held[0], held[1], held[2], held[3]
     v1, v2, v3, v4 = held[4], held[5], held[6], held[7]
     new1, new2, new3, new4 = held[8], held[9], held[10], held[11]
