@@ -31,9 +31,18 @@ def _trailing_zeros(typingctx: Any, word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
+@intrinsic
+def _leading_zeros(typingctx: Any, word: Any) -> Any:
+    """Number of zero bits above the highest set bit; 64 for 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), generate
+
+
 trailing_zeros: Any = _trailing_zeros  # numba fills in the context it is declared with
-
-
+leading_zeros: Any = _leading_zeros
 
 
 def _word_of(element: ir.Type, lanes: int, strictly: bool) -> Any:
@@ -204,34 +213,21 @@ def cross_ranks(left: np.ndarray, right: np.ndarray, known: np.ndarray, also: np
         at_most, at_least = no_more, no_less
 
 
-# Columns of a literal: its bit row, or where that is -1 the comparison of two planes of ranks.
-ROW, OP, LEFT, RIGHT, N_LITERAL = range(5)
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def evaluate_rule(
-    literals: np.ndarray, rows: np.ndarray, planes: np.ndarray, known: np.ndarray, symbol: int, program: np.ndarray, stack: np.ndarray
-) -> None:
+def evaluate_rule(rows: np.ndarray, symbol: int, program: np.ndarray, stack: np.ndarray) -> None:
     """Leave in stack[0] the bars at which a rule is true; an empty program is never true.
 
-    literals : int32 (n_literals, N_LITERAL)
-    rows : uint64 (n_rows, n_symbols, n_words); planes, known : see `ranks`
-    program : int32 steps in postfix order: a literal, AND or OR; stack : uint64 (MAX_DEPTH + 1, n_words), overwritten
+    rows : uint64 (n_rows, n_symbols, n_words); program : int32 steps in postfix order;
+    stack : uint64 (MAX_DEPTH + 1, n_words), overwritten
     """
-    n_words = stack.shape[1]
+    n_words = rows.shape[2]
     if program.size == 0:
         stack[0, :] = np.uint64(0)
     depth = 0
     for step in program:
         if step >= 0:
-            row, left, right = literals[step, ROW], literals[step, LEFT], literals[step, RIGHT]
-            if row >= 0:
-                for w in range(n_words):
-                    stack[depth, w] = rows[row, symbol, w]
-            else:
-                compare_ranks(
-                    literals[step, OP], planes[left, symbol], planes[right, symbol], known[left, symbol], known[right, symbol], stack[depth]
-                )
+            for w in range(n_words):
+                stack[depth, w] = rows[step, symbol, w]
             depth += 1
         elif step == AND:
             depth -= 1

@@ -8,33 +8,34 @@ change a bit of the result.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from strategy_pipeline.backtest import bits, tile
+from strategy_pipeline.backtest import tile, touch, walk
 from strategy_pipeline.backtest.arena import Arena, frozen, make_arena
 from strategy_pipeline.backtest.costs import Costs
+from strategy_pipeline.backtest.express import run_express
 from strategy_pipeline.backtest.metrics import HEADLINE_METRICS, METRICS
-from strategy_pipeline.backtest.plan import RULES, Entry, Literal, Plan, is_number, make_plan
-from strategy_pipeline.backtest.ranges import no_tables, range_tables
+from strategy_pipeline.backtest.plan import RULES, Plan, make_plan
+from strategy_pipeline.backtest.ranges import Ranges, no_tables, range_tables
 from strategy_pipeline.backtest.result import BacktestResult
+from strategy_pipeline.backtest.source import Source
 from strategy_pipeline.backtest.streaming import N_SUMS
 from strategy_pipeline.backtest.terms import Terms, make_terms
 from strategy_pipeline.compute import map_shards, worker_count
-from strategy_pipeline.errors import PipelineError, SettingsError, StrategyError
-from strategy_pipeline.indicators import Bank, Number, Value
+from strategy_pipeline.errors import SettingsError, StrategyError
+from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
 from strategy_pipeline.strategies import Strategy
 
-BLOCK_BYTES = 96 << 20  # bit rows alive at once
 BANK_BYTES = 384 << 20  # series alive at once
-AUX_BYTES = 128 << 20  # ATRs and volatilities kept at once, and those of a block
-SERIES_AT_ONCE, SERIES_BYTES = 512, 256 << 20  # sides of the literals compared at once
+WAVE_BYTES = 1 << 30  # bit rows alive at once; what two waves share is computed in each
+TOUCH_BYTES = 64 << 20  # tables of touches
+TABLE_USES = 64  # strategies with the same levels from which a table of touches pays
 
 
 def backtest(
@@ -87,40 +88,167 @@ def backtest(
     full = not metrics or not set(metrics) <= set(HEADLINE_METRICS)
     costs = costs or Costs()
     arena = make_arena(bars, start, end)
-    ranges = no_tables(len(bars.symbols)) if full else range_tables(arena.marks, arena.benchmark, arena.spans[:, tile.SPAN_START :])
     terms = make_terms(arena, costs, fill, delay, funding, series)
     plan = make_plan(strategies, bars.symbols, bars.timeframe)
-    source = _Source(Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES), plan)
-    entries = [entry for entry in plan.entries if not source.blames(entry)]
-    sums = np.full((len(entries), len(bars.symbols), N_SUMS), np.nan)
-    daily = np.zeros((len(entries), len(arena.days) if full else 0))
-    applies = np.zeros((len(entries), len(bars.symbols)), dtype=np.uint8)
-    for row, entry in enumerate(entries):
-        applies[row, list(entry.symbols)] = 1
-    threads = worker_count(workers)
-    for block in source.blocks(entries):
-        tables = source.tables([entries[row] for row in block])
-        rows = frozen(np.asarray(block, dtype=np.int64))
-        size = max(1, min(64, -(-len(block) // (4 * threads))))
-        cuts = [(first, min(first + size, len(block))) for first in range(0, len(block), size)]
-        map_shards(partial(_run, arena, ranges, tables, terms, rows, frozen(applies), sums, daily), cuts, workers=workers)
-    return BacktestResult(entries, plan.failures, arena, sums, daily, applies, terms, series, (start, end), tuple(metrics or METRICS))
+    run = _Run(arena, terms, Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES), full, workers)
+    sums, daily = run.simulate(plan)
+    return BacktestResult(
+        dict(zip(plan.ids, plan.strategies, strict=True)), plan.failures, arena, sums, daily, plan.applies, terms, series, (start, end),
+        tuple(metrics or METRICS),
+    )  # fmt: skip
 
 
 def capture(strategy: Strategy, arena: Arena, terms: Terms, series: Any) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """The trades of one strategy on each symbol, as `tile.capture` gives them; on every symbol, also those it does not name."""
     bars = arena.bars
     plan = make_plan([strategy], bars.symbols, bars.timeframe)
-    source = _Source(Bank(bars, series=series, workers=1, max_bytes=BANK_BYTES), plan)
-    t = source.tables(plan.entries)
+    source = Source(Bank(bars, series=series, workers=1, max_bytes=BANK_BYTES), plan, np.zeros(1, dtype=bool))
+    ((rows, number, aux),) = source.blocks(np.zeros(1, dtype=np.intp))
+    ints, floats = (frozen(table) for table in plan.encode(rows, number))
     return [
         tile.capture(
-            t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, t.aux, bars.open, arena.high, arena.low, bars.close, arena.marks,
+            frozen(source.rows), source.steps(), frozen(plan.offsets), plan.depth, ints, floats, aux, bars.open,
+            arena.high, arena.low, bars.close, arena.marks,
             arena.next_bar, arena.present, arena.spans, terms.costs.table, terms.slips, arena.traded_value, terms.carry, terms.traced,
             terms.at_close, terms.costs.market_targets, terms.delay, symbol,
         )
         for symbol in range(len(bars.symbols))
     ]  # fmt: skip
+
+
+class _Run:
+    """Simulating plans on one arena, on the same terms."""
+
+    def __init__(self, arena: Arena, terms: Terms, bank: Bank, full: bool, workers: int) -> None:
+        self.arena, self.terms, self.bank, self.full, self.workers = arena, terms, bank, full, workers
+        n_symbols = len(arena.bars.symbols)
+        self.ranges = no_tables(n_symbols) if full else range_tables(arena.marks, arena.benchmark, arena.spans[:, tile.SPAN_START :])
+        self.n_days = len(arena.days) if full else 0
+        costs = terms.costs
+        fixed = costs.impact == 0 and costs.lot == 0 and costs.min_notional == 0 and costs.slippage_volatility == 0
+        self.plain = not full and fixed and not terms.traced and terms.delay == 0
+
+    def simulate(self, plan: Plan, plain: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Sums (n, n_symbols, N_SUMS) and daily returns (n, n_days) of a plan's strategies; those that cannot run are dropped
+        from it. `plain` is whether the express may take what it can."""
+        parts = [self._wave(plan, rows, plain) for rows in self._waves(plan)]
+        kept = np.concatenate([kept for kept, _, _ in parts]) if parts else np.zeros(0, dtype=np.intp)
+        plan.keep(kept)
+        if not parts:
+            return np.zeros((0, len(self.arena.bars.symbols), N_SUMS)), np.zeros((0, self.n_days))
+        if len(parts) == 1:
+            return parts[0][1:]
+        return np.concatenate([sums for _, sums, _ in parts]), np.concatenate([daily for _, _, daily in parts])
+
+    def _waves(self, plan: Plan) -> list[np.ndarray]:
+        """Strategies, in order, so many at a time that the bit rows they need fit WAVE_BYTES."""
+        n_symbols, n_bars = self.arena.marks.shape
+        most = max(1, WAVE_BYTES // max(1, n_symbols * -(-n_bars // 64) * 8))
+        if len(plan.literals) <= most:
+            return [np.arange(len(plan))] if len(plan) else []
+        waves: list[np.ndarray] = []
+        first, held = 0, set[int]()
+        for row in range(len(plan)):
+            own = set(plan.literals_of(plan.rules[row]).tolist())
+            if row > first and len(held | own) > most:
+                waves.append(np.arange(first, row))
+                first, held = row, set()
+            held |= own
+        return [*waves, np.arange(first, len(plan))]
+
+    def _wave(self, whole: Plan, rows: np.ndarray, plain: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        plan = whole if len(rows) == len(whole) else whole.part(rows)
+        express = self._expressible(plan) if plain and self.plain else np.zeros(len(plan), dtype=bool)
+        source = Source(self.bank, plan, express)
+        fine = source.blame()
+        if not fine.all():
+            whole.failures.update(plan.failures)
+        n, n_symbols = len(plan), len(self.arena.bars.symbols)
+        sums = np.full((n, n_symbols, N_SUMS), np.nan)
+        daily = np.zeros((n, self.n_days))
+        chosen = np.flatnonzero(express & fine)
+        if len(chosen):
+            unsure = self._express(plan, source, chosen, sums)
+            again = np.flatnonzero(unsure.any(axis=1))
+            if len(again):
+                sums[again] = self.simulate(plan.part(again), plain=False)[0]
+        self._general(plan, source, np.flatnonzero(~express & fine), sums, daily)
+        return rows[fine], sums[fine], daily[fine]
+
+    def _expressible(self, plan: Plan) -> np.ndarray:
+        """Strategies that are long only, all in, with levels in percent."""
+        simple = (plan.kinds[:, :3] != walk.ATR).all(axis=1) & (plan.kinds[:, 3] == walk.NONE) & (plan.cooldown == 0)
+        return simple & (plan.rules[:, RULES.index("enter_short")] == 0) & (plan.sizes == walk.ALL_IN)
+
+    def _express(self, plan: Plan, source: Source, rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """Fill the headline sums of some strategies; 1 where they do not suffice, uint8 (n, n_symbols)."""
+        arena, terms, ranges = self.arena, self.terms, self.ranges
+        bars = arena.bars
+        n_symbols, n_bars = arena.marks.shape
+        tops, bottoms = np.empty((n_symbols, ranges.falls.shape[1])), np.empty((n_symbols, ranges.falls.shape[1]))
+        kinds, distances = plan.kinds[rows, : touch.N_LEVELS], plan.distances[rows, : touch.N_LEVELS]
+        distances = np.where(kinds == walk.NONE, 0.0, distances)
+        table_of = np.full(len(rows), -1, dtype=np.int64)
+        levels = np.zeros((0, touch.N_LEVELS))
+        if distances.any():
+            touch.extremes(arena.high, arena.low, tops, bottoms)
+            levels, place, uses = np.unique(distances, axis=0, return_inverse=True, return_counts=True)
+            tabled = (uses >= TABLE_USES) & levels.any(axis=1)
+            tabled &= np.cumsum(tabled) <= TOUCH_BYTES // max(1, 12 * arena.marks.size)
+            table_of = np.where(tabled, np.cumsum(tabled) - 1, -1)[place.reshape(-1)]
+            levels = levels[tabled]
+        touch_bars = np.full((len(levels), n_symbols, n_bars), n_bars, dtype=np.int32)
+        touch_prices = np.full((len(levels), n_symbols, n_bars), np.nan)
+
+        def fill(cut: tuple[int, int, int, int]) -> None:
+            table, s, first, stop = cut
+            touch.fill_table(
+                bars.open[s], arena.high[s], arena.low[s], bars.close[s], tops[s], bottoms[s], terms.at_close, levels[table], first, stop,
+                touch_bars[table, s], touch_prices[table, s],
+            )  # fmt: skip
+
+        chunk = 8192
+        map_shards(
+            fill,
+            [
+                (table, s, t, min(t + chunk, n_bars))
+                for table in range(len(levels))
+                for s in range(n_symbols)
+                for t in range(0, n_bars, chunk)
+            ],
+            workers=self.workers,
+        )
+        ints, floats = plan.encode(rows, np.zeros(max(1, len(plan.aux)), dtype=np.int64))
+        unsure = np.zeros((len(plan), n_symbols), dtype=np.uint8)
+        tables = tuple(frozen(table) for table in (touch_bars, touch_prices))
+        fixed = tuple(map(frozen, (source.rows, source.planes, source.known, plan.steps, plan.offsets)))
+        strategies = tuple(map(frozen, (ints, floats, rows, plan.applies)))
+        market = tuple(map(frozen, (bars.open, arena.high, arena.low, bars.close, arena.marks, arena.next_bar, arena.present, arena.spans)))
+        reach = tuple(map(frozen, (*ranges, tops, bottoms, table_of)))
+        literals, costs, slip = source.literals(), terms.costs, float(terms.costs.slippage)
+
+        def run(cut: tuple[int, int]) -> None:
+            run_express(
+                literals, *fixed, plan.depth, *strategies, *market, *reach, *tables, costs.table[walk.FEE], costs.table[walk.MAKER], slip,
+                terms.at_close, costs.market_targets, *cut, sums, unsure,
+            )  # fmt: skip
+
+        map_shards(run, _cuts(len(rows), self.workers), workers=self.workers)
+        return unsure
+
+    def _general(self, plan: Plan, source: Source, rows: np.ndarray, sums: np.ndarray, daily: np.ndarray) -> None:
+        """Fill the sums and daily returns of some strategies, whatever they are."""
+        steps, stored = source.steps(), frozen(source.rows)
+        for block, number, series in source.blocks(rows):
+            ints, floats = plan.encode(block, number)
+            tables = Tables(stored, steps, frozen(plan.offsets), plan.depth, frozen(ints), frozen(floats), series)
+            run = partial(_run, self.arena, self.ranges, tables, self.terms, frozen(block), frozen(plan.applies), sums, daily)
+            map_shards(run, _cuts(len(block), self.workers), workers=self.workers)
+
+
+def _cuts(n: int, workers: int) -> list[tuple[int, int]]:
+    size = max(1, min(64, -(-n // (4 * worker_count(workers)))))
+    return [(first, min(first + size, n)) for first in range(0, n, size)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +265,7 @@ class Tables:
 
 
 def _run(
-    arena: Arena, ranges: tuple[np.ndarray, np.ndarray, np.ndarray], t: Tables, terms: Terms,
+    arena: Arena, ranges: Ranges, t: Tables, terms: Terms,
     rows: np.ndarray, applies: np.ndarray, sums: np.ndarray, daily: np.ndarray, cut: tuple[int, int],
 ) -> None:  # fmt: skip
     bars = arena.bars
@@ -148,177 +276,3 @@ def _run(
         arena.spans, arena.day_last, *ranges, full, terms.costs.table, terms.slips, terms.carry, terms.traced, terms.at_close,
         terms.costs.market_targets, terms.delay, *cut, sums, daily,
     )  # fmt: skip
-
-
-@dataclass
-class _Source:
-    """Series and bit rows of a plan, each evaluated once and kept only while a later block needs it."""
-
-    bank: Bank
-    plan: Plan
-    errors: dict[Value, PipelineError] = field(default_factory=dict)
-    _rows: dict[int, np.ndarray] = field(default_factory=dict)
-    _uses: Counter[int] = field(default_factory=Counter)
-    _aux: dict[int, np.ndarray] = field(default_factory=dict)
-    _aux_uses: Counter[int] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        """Evaluate every literal, in the order that keeps series of one kind together, and see that every ATR and
-        volatility can be had."""
-        self._uses.update(literal for entry in self.plan.entries for literal in entry.literals)
-        self._aux_uses.update(one for entry in self.plan.entries for one in set(entry.aux.values()))
-        values, literals = self.plan.values, self.plan.literals
-        names = [str(value) for value in values]
-        order = sorted(range(len(literals)), key=lambda i: (names[_lead(literals[i], values)], i))
-        chosen: list[int] = []
-        sides: set[int] = set()
-        at_once = max(2, min(SERIES_AT_ONCE, SERIES_BYTES // max(1, self.bank.bars.close.nbytes)))
-        for i in order:
-            more = {side for side in literals[i][1:] if not is_number(values[side])} - sides
-            if chosen and len(sides) + len(more) > at_once:
-                self._evaluate(chosen)
-                chosen, sides = [], set()
-            chosen.append(i)
-            sides |= more
-        self._evaluate(chosen)
-        for position, value in enumerate(self.plan.aux):
-            found = self._series([value]).get(value)
-            if found is not None:
-                self._have_aux(position, found)
-
-    def blames(self, entry: Entry) -> bool:
-        """Record why a strategy cannot run, if a series of its cannot be had."""
-        if not self.errors:
-            return False
-        for name, position in entry.aux.items():
-            if self.plan.aux[position] in self.errors:
-                return self._blame(entry, name, self.errors[self.plan.aux[position]])
-        for name, rule in zip(RULES, entry.rules, strict=True):
-            for step in self.plan.programs[rule]:
-                if step >= 0 and step not in self._rows:
-                    left, right = (self.plan.values[side] for side in self.plan.literals[step][1:])
-                    return self._blame(entry, name, self.errors[left if left in self.errors else right])
-        return False
-
-    def _blame(self, entry: Entry, name: str, error: PipelineError) -> bool:
-        self.plan.failures[entry.id] = f"strategy {entry.id}: {name}: {error}"
-        self._forget(entry)
-        return True
-
-    def blocks(self, entries: Sequence[Entry]) -> Iterator[list[int]]:
-        """Positions of strategies whose distinct bit rows, ATRs and volatilities fit the budgets, a block at a time.
-
-        Strategies that read the same ATRs and volatilities come together, so that few of these are alive at once.
-        """
-        row_bytes = next((row.nbytes for row in self._rows.values()), 1)
-        aux_bytes = self.bank.bars.close.nbytes
-        order = sorted(range(len(entries)), key=lambda row: (sorted(entries[row].aux.values()), row))
-        block: list[int] = []
-        literals: set[int] = set()
-        aux: set[int] = set()
-        for row in order:
-            entry = entries[row]
-            new_literals, new_aux = entry.literals - literals, set(entry.aux.values()) - aux
-            rows_fit = (len(literals) + len(new_literals)) * row_bytes <= BLOCK_BYTES
-            if block and not (rows_fit and (len(aux) + len(new_aux)) * aux_bytes <= AUX_BYTES):
-                yield block
-                for done in block:
-                    self._forget(entries[done])
-                block, literals, aux = [], set(), set()
-                new_literals, new_aux = entry.literals, set(entry.aux.values())
-            block.append(row)
-            literals |= new_literals
-            aux |= new_aux
-        if block:
-            yield block
-
-    def tables(self, block: Sequence[Entry]) -> Tables:
-        """What the kernels read for a block, with its literals, rules and series renumbered from 0."""
-        literals = {old: new for new, old in enumerate(sorted({literal for entry in block for literal in entry.literals}))}
-        rules = {old: new for new, old in enumerate(sorted({rule for entry in block for rule in entry.rules}))}
-        aux = {old: new for new, old in enumerate(sorted({one for entry in block for one in entry.aux.values()}))}
-        programs = [[literals[step] if step >= 0 else step for step in self.plan.programs[rule]] for rule in rules]
-        n_symbols, n_bars = self.bank.bars.close.shape
-        rows = np.zeros((max(1, len(literals)), n_symbols, -(-n_bars // 64)), dtype=np.uint64)
-        for old, new in literals.items():
-            rows[new] = self._rows[old]
-        series = np.full((max(1, len(aux)), n_symbols, n_bars), np.nan)
-        for old, new in aux.items():
-            series[new] = self._aux[old] if old in self._aux else self.bank.evaluate(self.plan.aux[old])
-        offsets = np.concatenate([[0], np.cumsum([len(program) for program in programs])]).astype(np.int64)
-        steps = np.array([step for program in programs for step in program], dtype=np.int32)
-        ints, floats = self.plan.encode(block, rules, aux)
-        return Tables(frozen(rows), frozen(steps), frozen(offsets), self.plan.depth, frozen(ints), frozen(floats), frozen(series))
-
-    def _have_aux(self, position: int, found: np.ndarray) -> None:
-        """Keep a series for the blocks to come while the budget lasts; beyond it the bank computes it again."""
-        if (len(self._aux) + 1) * found.nbytes <= AUX_BYTES:
-            self._aux[position] = found
-
-    def _forget(self, entry: Entry) -> None:
-        for uses, kept, keys in ((self._uses, self._rows, entry.literals), (self._aux_uses, self._aux, set(entry.aux.values()))):
-            for key in keys:
-                uses[key] -= 1
-                if uses[key] == 0:
-                    kept.pop(key, None)
-
-    def _evaluate(self, chosen: Sequence[int]) -> None:
-        """Fill the bit rows of some literals, on threads."""
-        values = self.plan.values
-        literals: list[Literal] = [self.plan.literals[i] for i in chosen]
-        needed = list(dict.fromkeys(side for _, *sides in literals for side in sides if not is_number(values[side])))
-        found = self._series([values[side] for side in needed])
-        arrays = {side: found[values[side]] for side in needed if values[side] in found}
-        known: dict[int, np.ndarray] = {}
-        shape = (self.bank.bars.close.shape[0], -(-self.bank.bars.close.shape[1] // 64))
-        work: list[tuple[np.ndarray, ...] | tuple[Any, ...]] = []
-        crossings = {literal[1:]: i for i, literal in zip(chosen, literals, strict=True) if literal[0] == bits.ABOVE}
-        for i, (op, left, right) in zip(chosen, literals, strict=True):
-            missing = any(not is_number(values[side]) and side not in arrays for side in (left, right))
-            if missing or i in self._rows:
-                continue
-            self._rows[i] = np.empty(shape, dtype=np.uint64)
-            twin = crossings.get((right, left)) if op == bits.ABOVE and left in arrays and right in arrays and left != right else None
-            if twin is not None and twin not in self._rows:
-                self._rows[twin] = np.empty(shape, dtype=np.uint64)
-                for side in (left, right):
-                    if side not in known:
-                        known[side] = bits.pack(~np.isnan(arrays[side]))
-                work.append((arrays[left], arrays[right], (known[left], known[right]), self._rows[i], self._rows[twin]))
-                continue
-            full = is_number(values[left]) and is_number(values[right])  # one side must have bars
-            work.append((op, self._side(left, arrays, full), self._side(right, arrays), self._rows[i]))
-        size = max(16, -(-len(work) // (8 * worker_count(self.bank.workers))))
-        map_shards(_compare_all, [work[k : k + size] for k in range(0, len(work), size)], workers=self.bank.workers)
-
-    def _side(self, side: int, arrays: Mapping[int, np.ndarray], full: bool = False) -> np.ndarray:
-        value = self.plan.values[side]
-        if isinstance(value, Number):
-            return frozen(np.full(self.bank.bars.close.shape if full else (1, 64), value.value))
-        return arrays[side]
-
-    def _series(self, values: Sequence[Value]) -> dict[Value, np.ndarray]:
-        """The series of values; those that cannot be had are in `errors`, by the value asked for."""
-        try:
-            return dict(zip(values, map(frozen, self.bank.evaluate_many(values)), strict=True))
-        except PipelineError:
-            found = {}
-            for value in values:
-                try:
-                    found[value] = frozen(self.bank.evaluate(value))
-                except PipelineError as error:
-                    self.errors[value] = error
-            return found
-
-
-def _compare_all(work: Sequence[tuple[Any, ...]]) -> None:
-    for one in work:
-        if len(one) == 5:
-            left, right, (known, also), above, below = one
-            bits.cross_both(left, right, known & also, above, below)
-        else:
-            bits.compare(*one)
-
-
-def _lead(literal: Literal, values: Sequence[Value]) -> int:
-    return literal[2] if is_number(values[literal[1]]) else literal[1]

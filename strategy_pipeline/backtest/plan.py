@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -47,17 +48,19 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Numbers(Generic[Key]):
-    """Distinct objects in the order they were first seen, each with its number. They must stay alive meanwhile."""
+    """Distinct objects in the order they were first seen, each with its number."""
 
     def __init__(self) -> None:
         self.items: list[Key] = []
         self._known: dict[Key, int] = {}
-        self.seen: dict[int, int] = {}  # by identity, which for most things spares comparing them
+        self._seen: dict[int, int] = {}  # by identity, which for most things spares comparing them
+        self._alive: list[Key] = []  # whatever is known by identity, so that it stays its own
 
     def __call__(self, item: Key) -> int:
-        number = self.seen.get(id(item))
+        number = self._seen.get(id(item))
         if number is None:
-            number = self.seen[id(item)] = self._known.setdefault(item, len(self.items))
+            number = self._seen[id(item)] = self._known.setdefault(item, len(self.items))
+            self._alive.append(item)
             if number == len(self.items):
                 self.items.append(item)
         return number
@@ -120,6 +123,21 @@ class Plan:
         for name in ("applies", "rules", "kinds", "distances", "level_aux", "sizes", "size_values", "size_aux", "hold", "cooldown"):
             setattr(self, name, getattr(self, name)[chosen])
 
+    def part(self, rows: np.ndarray) -> Plan:
+        """A plan of some strategies with what they need, of the same values and series; failures are its own."""
+        part = copy(self)
+        part.failures = {}
+        part.keep(rows)
+        programs = np.union1d([0], part.rules)
+        part.rules = np.searchsorted(programs, part.rules).astype(np.int32)
+        steps = [self.steps[self.offsets[p] : self.offsets[p + 1]] for p in programs]
+        used = self.literals_of(programs)
+        flat = np.concatenate([self.steps[:0], *steps])
+        part.steps = np.where(flat >= 0, np.searchsorted(used, flat), flat).astype(np.int32)
+        part.offsets = np.cumsum([0, *map(len, steps)], dtype=np.int64)
+        part.literals = self.literals[used]
+        return part
+
     def series_of(self, rows: np.ndarray) -> np.ndarray:
         """Which of `aux` some strategies read, int32 (len(rows), 5), -1 for none."""
         return np.column_stack([self.level_aux[rows], self.size_aux[rows]])
@@ -165,7 +183,9 @@ def make_plan(strategies: Sequence[Strategy], symbols: tuple[str, ...], timefram
     size = sizes.column([one.size for one in kept])
     kinds, distances, level_aux = _columns([_level_numbers(one, aux) for one in levels.items])
     # A volatility is the strategy's own only through its size and timeframe, and all strategies here have one timeframe.
-    size_kinds, size_values, size_aux = _columns([_size_numbers(one, kept[int(np.argmax(size == k))], aux) for k, one in enumerate(sizes.items)])
+    size_kinds, size_values, size_aux = _columns(
+        [_size_numbers(one, kept[int(np.argmax(size == k))], aux) for k, one in enumerate(sizes.items)]
+    )
     return Plan(
         strategies=kept,
         ids=ids,

@@ -1,114 +1,129 @@
-"""Range tables: what holding a symbol from one close to another did, in four look-ups whatever the stretch.
+"""Range tables: what holding a symbol from one close to another did, in a few look-ups whatever the stretch.
 
-What belongs here: tables of one symbol's closes, and the statistics of all-in positions that come from them. A row
-stands for a stretch of bars and holds the sum and the sum of squares of its returns, its highest and lowest mark and its
-own largest fall. Rows of neighbouring stretches join without subtracting anything (a disjoint sparse table over blocks,
-beside prefixes and suffixes within them), so no digits are lost to a spike elsewhere, as prefix sums would.
+What belongs here: tables of one symbol's closes, and the statistics of all-in positions that come from them. Sums of returns
+and of their squares are differences of running sums kept in two words each (Knuth 1969), so that no digits are lost to a
+spike elsewhere. The highest and lowest mark of a stretch come from a sparse table, of windows of 2, 4, 8, ... bars, of which
+two overlapping ones cover it. Its largest fall is only looked for where highest and lowest say that it may matter.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from strategy_pipeline.backtest.bits import leading_zeros
 from strategy_pipeline.backtest.metrics import UNDER_WATER
-from strategy_pipeline.backtest.streaming import (
-    EQUITY,
-    M2,
-    MAX_DRAWDOWN,
-    MEAN,
-    N_SUMS,
-    OPEN_TRADES,
-    TRADES,
-    N,
-)
+from strategy_pipeline.backtest.streaming import EQUITY, M2, MAX_DRAWDOWN, MEAN, N_SUMS, OPEN_TRADES, TRADES, N
 from strategy_pipeline.backtest.walk import AFTER, BEFORE, CASH, ENTRY, EXIT, OPEN, REASON, SIDE, UNITS
 
-BLOCK = 32  # bars; a power of two
-SHIFT = 5
-SUM, SQUARE, HIGH, LOW, FALL, WIDTH = 0, 1, 2, 3, 4, 8  # a row fills a cache line
+BLOCK = 16  # bars; a power of two
+SHIFT = 4
+SUM, SUM_REST, SQUARE, SQUARE_REST, N_RUNNING = range(5)
+HIGH, LOW, N_REACH = range(3)
+REACH_BYTES = 128 << 20  # of tables of reach; stretches longer than their widest windows take several
+WIDEST = 9  # 2 ** 9 bars
 NEAR_MEAN = 1e-3  # variance as a share of the mean square below which moments are taken about the mean
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
-def _join(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-    fall = max(left[FALL], right[FALL], 1 - right[LOW] / left[HIGH])
-    out[SUM], out[SQUARE] = left[SUM] + right[SUM], left[SQUARE] + right[SQUARE]
-    out[HIGH], out[LOW] = max(left[HIGH], right[HIGH]), min(left[LOW], right[LOW])
-    out[FALL] = fall
+class Ranges(NamedTuple):
+    """Tables of every symbol (the first axis), float64.
+
+    running : (n_symbols, n_bars, N_RUNNING), sums of returns and of squares up to each bar, and what rounding left out of them
+    reaches : (n_symbols, levels, n_bars, N_REACH), highest and lowest mark of the 2 ** level bars from each
+    falls : (n_symbols, n_blocks), each block's own largest fall
+    """
+
+    running: np.ndarray
+    reaches: np.ndarray
+    falls: np.ndarray
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def build(marks: np.ndarray, returns: np.ndarray, begin: int, until: int, heads: np.ndarray, tails: np.ndarray, joined: np.ndarray) -> None:
-    """Fill the tables of one symbol from its marks and returns on bars [begin, until).
-
-    heads, tails : float64 (n_blocks * BLOCK, WIDTH); row t is the stretch from its block's start to t, and from t to its
-        block's end
-    joined : float64 (levels, n_blocks, WIDTH); row (level, b) is the stretch of blocks between b and the middle of its
-        group of 2 ** (level + 1) blocks
-    """
-    single = np.empty(WIDTH)
-    n_blocks = joined.shape[1]
-    for t in range(n_blocks * BLOCK):
-        row = heads[t]
-        row[SUM] = row[SQUARE] = row[FALL] = 0.0
-        row[HIGH], row[LOW] = -math.inf, math.inf
+def build(
+    marks: np.ndarray, returns: np.ndarray, begin: int, until: int, running: np.ndarray, reaches: np.ndarray, falls: np.ndarray
+) -> None:
+    """Fill the tables of one symbol from its marks and returns on bars [begin, until)."""
+    n_bars = marks.shape[0]
+    total = rest = square = square_rest = 0.0
+    for t in range(n_bars):
         if begin <= t < until:
-            row[SUM], row[SQUARE] = returns[t], returns[t] * returns[t]
-            row[HIGH] = row[LOW] = marks[t]
-        for column in range(WIDTH):
-            tails[t, column] = row[column]
-    for b in range(n_blocks):
-        for t in range(b * BLOCK + 1, (b + 1) * BLOCK):
-            for column in range(WIDTH):
-                single[column] = heads[t, column]
-            _join(heads[t - 1], single, heads[t])
-        for t in range((b + 1) * BLOCK - 2, b * BLOCK - 1, -1):
-            for column in range(WIDTH):
-                single[column] = tails[t, column]
-            _join(single, tails[t + 1], tails[t])
-    for level in range(joined.shape[0]):
-        half = 1 << level
-        for middle in range(half, n_blocks + half, 2 * half):
-            for b in range(min(middle, n_blocks) - 1, middle - half - 1, -1):
-                if b == middle - 1 or b == n_blocks - 1:
-                    for column in range(WIDTH):
-                        joined[level, b, column] = tails[b * BLOCK, column]
-                else:
-                    _join(tails[b * BLOCK], joined[level, b + 1], joined[level, b])
-            for b in range(middle, min(middle + half, n_blocks)):
-                if b == middle:
-                    for column in range(WIDTH):
-                        joined[level, b, column] = tails[b * BLOCK, column]
-                else:
-                    _join(joined[level, b - 1], tails[b * BLOCK], joined[level, b])
+            r = returns[t]
+            s = total + r
+            part = s - total
+            rest += (total - (s - part)) + (r - part)
+            total = s
+            r = r * r
+            s = square + r
+            part = s - square
+            square_rest += (square - (s - part)) + (r - part)
+            square = s
+            reaches[0, t, HIGH] = reaches[0, t, LOW] = marks[t]
+        else:
+            reaches[0, t, HIGH], reaches[0, t, LOW] = -math.inf, math.inf
+        running[t, SUM], running[t, SUM_REST], running[t, SQUARE], running[t, SQUARE_REST] = total, rest, square, square_rest
+    for level in range(1, reaches.shape[0]):
+        half = 1 << (level - 1)
+        for t in range(n_bars - 2 * half + 1):
+            reaches[level, t, HIGH] = max(reaches[level - 1, t, HIGH], reaches[level - 1, t + half, HIGH])
+            reaches[level, t, LOW] = min(reaches[level - 1, t, LOW], reaches[level - 1, t + half, LOW])
+    for b in range(falls.shape[0]):
+        high, fall = -math.inf, 0.0
+        for t in range(b * BLOCK, min((b + 1) * BLOCK, n_bars)):
+            if begin <= t < until:
+                high = max(high, marks[t])
+                fall = max(fall, 1 - marks[t] / high)
+        falls[b] = fall
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
-def _fold(
-    row: np.ndarray, units: float, total: float, square: float, peak: float, scale: float, deepest: float
-) -> tuple[float, float, float, float, float]:
-    """Let equity, units times the mark, pass through a stretch; scale is units / peak."""
-    deepest = max(deepest, row[FALL], 1 - scale * row[LOW])
-    if units * row[HIGH] > peak:
-        peak = units * row[HIGH]
-        scale = units / peak
-    return total + row[SUM], square + row[SQUARE], peak, scale, deepest
+def reach(reaches: np.ndarray, first: np.uint64, last: np.uint64) -> tuple[float, float]:
+    """Highest and lowest mark on bars first to last (included), from two windows that overlap, or more."""
+    one = np.uint64(1)
+    after = last + one
+    level = min(np.uint64(63) - leading_zeros(after - first), np.uint64(reaches.shape[0]) - one)
+    width = one << level
+    final = after - width
+    high = max(reaches[level, first, HIGH], reaches[level, final, HIGH])
+    low = min(reaches[level, first, LOW], reaches[level, final, LOW])
+    t = first + width
+    while t < final:
+        high, low = max(high, reaches[level, t, HIGH]), min(low, reaches[level, t, LOW])
+        t += width
+    return high, low
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def largest_fall(marks: np.ndarray, reaches: np.ndarray, falls: np.ndarray, first: int, last: int) -> float:
+    """The largest fall from an earlier mark, as a share of it, on bars first to last (included)."""
+    high, fall = marks[first], 0.0
+    t = first
+    while t <= last:
+        if t & (BLOCK - 1) == 0 and t + BLOCK - 1 <= last:
+            fall = max(fall, falls[t >> SHIFT], 1 - reaches[SHIFT, t, LOW] / high)
+            high = max(high, reaches[SHIFT, t, HIGH])
+            t += BLOCK
+        else:
+            if marks[t] > high:
+                high = marks[t]
+            elif high - marks[t] > fall * high:
+                fall = 1 - marks[t] / high
+            t += 1
+    return fall
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def headline(
-    trade_ints: np.ndarray, trade_floats: np.ndarray, count: int, marks: np.ndarray, benchmark: np.ndarray,
-    heads: np.ndarray, tails: np.ndarray, joined: np.ndarray, start: int, stop: int, sums: np.ndarray,
+    trade_ints: np.ndarray, trade_floats: np.ndarray, count: int, marks: np.ndarray, running: np.ndarray, reaches: np.ndarray,
+    falls: np.ndarray, start: int, stop: int, sums: np.ndarray,
 ) -> bool:  # fmt: skip
     """The sums of return, Sharpe ratio, drawdown and trade count; the others are NaN.
 
     False where the returns are so nearly constant that their variance must be taken about their mean, which this does
     not do; `streaming.accumulate` does. Parameters as there.
     """
-    n = stop - start
     total = square = deepest = 0.0
     peak = money = 1.0
     opened = 0
@@ -120,52 +135,19 @@ def headline(
         before, money = trade_floats[i, BEFORE], trade_floats[i, AFTER]
         last = before
         if leave > entry:
+            end = leave - 1
             if abs(cash) <= 1e-13 * before:
-                worth = cash + units * marks[entry]
-                r = worth / before - 1
-                total += r
-                square += r * r
-                deepest = max(deepest, 1 - worth / peak)
-                peak = max(peak, worth)
-                scale = units / peak
-                a, b = entry + 1, leave - 1
-                if a <= b:
-                    left, right = a >> SHIFT, b >> SHIFT
-                    if left == right:
-                        if a & (BLOCK - 1) == 0:
-                            total, square, peak, scale, deepest = _fold(heads[b], units, total, square, peak, scale, deepest)
-                        else:
-                            low = marks[a]
-                            for t in range(a, b + 1):
-                                total += benchmark[t]
-                                square += benchmark[t] * benchmark[t]
-                                price = marks[t]
-                                if price < low:
-                                    low = price
-                                if units * price > peak:
-                                    deepest = max(deepest, 1 - scale * low)
-                                    peak = units * price
-                                    scale = units / peak
-                                    low = price
-                            deepest = max(deepest, 1 - scale * low)
-                    else:
-                        total, square, peak, scale, deepest = _fold(tails[a], units, total, square, peak, scale, deepest)
-                        if left + 1 == right - 1:
-                            total, square, peak, scale, deepest = _fold(
-                                tails[(left + 1) << SHIFT], units, total, square, peak, scale, deepest
-                            )
-                        elif left + 1 < right - 1:
-                            level = 0
-                            differ = (left + 1) ^ (right - 1)
-                            while differ > 1:
-                                differ >>= 1
-                                level += 1
-                            total, square, peak, scale, deepest = _fold(joined[level, left + 1], units, total, square, peak, scale, deepest)
-                            total, square, peak, scale, deepest = _fold(
-                                joined[level, right - 1], units, total, square, peak, scale, deepest
-                            )
-                        total, square, peak, scale, deepest = _fold(heads[b], units, total, square, peak, scale, deepest)
-                last = cash + units * marks[leave - 1]
+                r = (cash + units * marks[entry]) / before - 1
+                total += r + ((running[end, SUM] - running[entry, SUM]) + (running[end, SUM_REST] - running[entry, SUM_REST]))
+                square += r * r + (
+                    (running[end, SQUARE] - running[entry, SQUARE]) + (running[end, SQUARE_REST] - running[entry, SQUARE_REST])
+                )
+                high, low = reach(reaches, np.uint64(entry), np.uint64(end))
+                if high - low > deepest * high:
+                    deepest = max(deepest, largest_fall(marks, reaches, falls, entry, end))
+                deepest = max(deepest, 1 - units * low / peak)
+                peak = max(peak, units * high)
+                last = cash + units * marks[end]
             else:
                 for t in range(entry, leave):
                     worth = cash + units * marks[t]
@@ -185,6 +167,12 @@ def headline(
             peak = max(peak, money)
         else:
             opened += 1
+    return finish(total, square, deepest, money, count, opened, stop - start, sums)
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def finish(total: float, square: float, deepest: float, money: float, count: int, opened: int, n: int, sums: np.ndarray) -> bool:
+    """Write the headline's sums; False where they do not suffice (see `headline`)."""
     for column in range(N_SUMS):
         sums[column] = math.nan
     mean = total / n
@@ -195,21 +183,27 @@ def headline(
     return square == 0.0 or sums[M2] * n > NEAR_MEAN * square
 
 
-def range_tables(marks: np.ndarray, returns: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """heads, tails and joined (see `build`) of every symbol, the symbol first.
+def range_tables(marks: np.ndarray, returns: np.ndarray, spans: np.ndarray) -> Ranges:
+    """The tables of every symbol.
 
     marks, returns : float64 (n_symbols, n_bars); spans : int64 (n_symbols, 2), the bars measured
     """
-    n_symbols, n_bars = marks.shape
-    n_blocks = -(-n_bars // BLOCK)
-    levels = max(1, (n_blocks - 1).bit_length())
-    heads, tails = np.empty((2, n_symbols, n_blocks * BLOCK, WIDTH))
-    joined = np.empty((n_symbols, levels, n_blocks, WIDTH))
-    for s in range(n_symbols):
-        build(marks[s], returns[s], spans[s, 0], spans[s, 1], heads[s], tails[s], joined[s])
-    return heads, tails, joined
+    tables = _empty(*marks.shape)
+    for s in range(marks.shape[0]):
+        build(marks[s], returns[s], spans[s, 0], spans[s, 1], *(table[s] for table in tables))
+    return tables
 
 
-def no_tables(n_symbols: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def no_tables(n_symbols: int) -> Ranges:
     """Empty tables of the same types, for runs that read none."""
-    return np.empty((n_symbols, 0, WIDTH)), np.empty((n_symbols, 0, WIDTH)), np.empty((n_symbols, 0, 0, WIDTH))
+    return _empty(n_symbols, 0)
+
+
+def _empty(n_symbols: int, n_bars: int) -> Ranges:
+    most = REACH_BYTES // max(1, 8 * N_REACH * n_symbols * n_bars)
+    levels = max(SHIFT + 1, min(WIDEST + 1, most, n_bars.bit_length()))
+    return Ranges(
+        running=np.empty((n_symbols, n_bars, N_RUNNING)),
+        reaches=np.empty((n_symbols, levels, n_bars, N_REACH)),
+        falls=np.empty((n_symbols, -(-n_bars // BLOCK))),
+    )

@@ -22,6 +22,7 @@ MOST = 255  # series whose ranks fit a byte beside UNKNOWN
 UNKNOWN = -128
 TILE = 16  # bars transposed at once
 CHUNK = 8192  # bars a thread takes; a multiple of 64
+TRIAL = 512  # bars ranked to see how often neighbours change places
 
 
 @intrinsic
@@ -79,7 +80,7 @@ def rank(addresses: np.ndarray, first: int, stop: int, planes: np.ndarray, known
                     j -= one
                     if values[j - one] <= x:
                         break
-                exchanges += int(k - j)
+                exchanges += np.int64(k - j)
                 values[j] = x
                 order[j - one] = which
                 before = values[k]

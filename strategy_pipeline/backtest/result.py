@@ -23,7 +23,6 @@ from strategy_pipeline.errors import NoDataError, StrategyError, UnknownSymbolEr
 from strategy_pipeline.market.timeframes import bars_per_year, to_time
 
 if TYPE_CHECKING:
-    from strategy_pipeline.backtest.plan import Entry
     from strategy_pipeline.backtest.terms import Terms
     from strategy_pipeline.market import Bars
     from strategy_pipeline.strategies import Strategy
@@ -58,11 +57,11 @@ class BacktestResult:
     """
 
     def __init__(
-        self, entries: Sequence[Entry], failures: Mapping[str, str], arena: Arena, sums: np.ndarray, daily: np.ndarray,
+        self, strategies: Mapping[str, Strategy], failures: Mapping[str, str], arena: Arena, sums: np.ndarray, daily: np.ndarray,
         applies: np.ndarray, terms: Terms, series: Mapping[str, np.ndarray] | None, window: tuple[Any, Any],
         names: tuple[str, ...] = METRICS,
     ) -> None:  # fmt: skip
-        self.strategies: dict[str, Strategy] = {entry.id: entry.strategy for entry in entries}
+        self.strategies: dict[str, Strategy] = dict(strategies)
         self.strategy_ids = tuple(self.strategies)
         self.failures = dict(failures)
         self.symbols = arena.bars.symbols

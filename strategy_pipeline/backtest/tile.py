@@ -54,7 +54,7 @@ def run_tile(
     aux: np.ndarray, open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray,
     marks: np.ndarray, log_marks: np.ndarray, benchmark: np.ndarray, benchmark_square: np.ndarray, traded_value: np.ndarray,
     next_bar: np.ndarray, present: np.ndarray, spans: np.ndarray, day_last: np.ndarray,
-    heads: np.ndarray, tails: np.ndarray, joined: np.ndarray, full: bool,
+    running: np.ndarray, reaches: np.ndarray, falls: np.ndarray, full: bool,
     costs: np.ndarray, slips: np.ndarray, carry: np.ndarray, traced: bool, at_close: bool, market_targets: bool, delay: int,
     start: int, stop: int, sums: np.ndarray, daily: np.ndarray,
 ) -> None:  # fmt: skip
@@ -63,7 +63,7 @@ def run_tile(
     rows : uint64 (n_literals, n_symbols, n_words); steps, offsets : programs, int32 and int64 (n_rules + 1,)
     ints, floats : see `walk`; order : int64, the row of `applies`, `sums` and `daily` of each strategy
     applies : uint8 (n, n_symbols), which symbols a strategy trades
-    heads, tails, joined : see `ranges`; read unless `full`, which is all statistics and the daily returns
+    running, reaches, falls : see `ranges`; read unless `full`, which is all statistics and the daily returns
     carry, traced, delay : see `terms.Terms`
     """
     n_symbols, n_bars = close.shape
@@ -96,7 +96,7 @@ def run_tile(
                     trade_ints, trade_floats,
                 )  # fmt: skip
             if not full and not traced and headline(
-                trade_ints, trade_floats, count, marks[s], benchmark[s], heads[s], tails[s], joined[s], span[SPAN_START], span[SPAN_STOP],
+                trade_ints, trade_floats, count, marks[s], running[s], reaches[s], falls[s], span[SPAN_START], span[SPAN_STOP],
                 sums[row, s],
             ):  # fmt: skip
                 continue

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from strategy_pipeline.backtest import METRICS, RETURN_METRICS, Costs, backtest, engine, metrics_from_returns
+from strategy_pipeline.backtest import METRICS, RETURN_METRICS, Costs, backtest, engine, metrics_from_returns, source
 from strategy_pipeline.errors import InvalidBarsError, NoDataError, PipelineError, SettingsError, StrategyError, UnknownSymbolError
 from strategy_pipeline.indicators import Bank, Number, Series
 from strategy_pipeline.rng import generator
@@ -38,9 +38,9 @@ def test_threads_tiles_blocks_and_company_do_not_change_a_bit(world, result, mon
         other = backtest(population, bars, series=series, workers=workers)
         frames_equal(other.metrics, result.metrics)
         np.testing.assert_array_equal(other.daily_returns, result.daily_returns)
-    monkeypatch.setattr(engine, "BLOCK_BYTES", 2000)
-    monkeypatch.setattr(engine, "SERIES_AT_ONCE", 7)
-    monkeypatch.setattr(engine, "AUX_BYTES", 60_000)
+    monkeypatch.setattr(engine, "WAVE_BYTES", 20_000)
+    monkeypatch.setattr(source, "SERIES_AT_ONCE", 7)
+    monkeypatch.setattr(source, "AUX_BYTES", 60_000)
     blocks = backtest(population, bars, series=series, workers=2)
     frames_equal(blocks.metrics, result.metrics)
     frames_equal(blocks.pooled, result.pooled)
@@ -51,7 +51,7 @@ def test_threads_tiles_blocks_and_company_do_not_change_a_bit(world, result, mon
 def test_every_distinct_series_and_literal_is_computed_once(world, monkeypatch) -> None:
     bars, series, population = world
     compared, banks = [], []
-    compare, bank = engine.bits.compare, engine.Bank
+    compare, bank = source.bits.compare, engine.Bank
 
     def spy(op, left, right, out):
         compared.append((op, left.tobytes(), right.tobytes()))
@@ -61,9 +61,8 @@ def test_every_distinct_series_and_literal_is_computed_once(world, monkeypatch) 
         banks.append(bank(*args, **options))
         return banks[-1]
 
-    monkeypatch.setattr(engine.bits, "compare", spy)
+    monkeypatch.setattr(source.bits, "compare", spy)
     monkeypatch.setattr(engine, "Bank", keep)
-    monkeypatch.setattr(engine, "BLOCK_BYTES", 20_000)
     backtest([*population, *population], bars, series=series, workers=1)
     assert len(compared) == len(set(compared))
     alone = Bank(bars, series=series)
