@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strategy_pipeline.backtest.costs import Costs
     from strategy_pipeline.backtest.engine import backtest
-    from strategy_pipeline.backtest.folds import WalkForward, walk_forward, walk_forward_matrix
+    from strategy_pipeline.backtest.folds import CrossValidation, WalkForward, cross_validation, walk_forward, walk_forward_matrix
     from strategy_pipeline.backtest.metrics import HEADLINE_METRICS, METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
     from strategy_pipeline.backtest.neighbours import jitter_parameters, permute_parameters
     from strategy_pipeline.backtest.positions import next_positions
@@ -45,6 +45,8 @@ _HOME = {
     "jitter_parameters": "neighbours",
     "permute_parameters": "neighbours",
     "stress": "scenarios",
+    "CrossValidation": "folds",
+    "cross_validation": "folds",
     "WalkForward": "folds",
     "walk_forward": "folds",
     "walk_forward_matrix": "folds",
@@ -57,11 +59,13 @@ __all__ = [
     "TRADE_METRICS",
     "BacktestResult",
     "Costs",
+    "CrossValidation",
     "MonteCarlo",
     "ReferenceRun",
     "WalkForward",
     "backtest",
     "bootstrap_prices",
+    "cross_validation",
     "jitter_parameters",
     "metrics_from_returns",
     "monte_carlo",
