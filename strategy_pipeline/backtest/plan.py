@@ -52,6 +52,7 @@ class Entry:
     literals: set[int]
     aux: dict[str, int]  # field -> index into Plan.aux
     symbols: tuple[int, ...]
+    against: int | None = None  # the second leg's symbol
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class Plan:
     _aux_ids: dict[Value, int] = field(default_factory=dict)
     _value_ids: dict[Value, int] = field(default_factory=dict)
 
-    def add(self, strategy: Strategy, id: str, symbols: tuple[int, ...]) -> None:
+    def add(self, strategy: Strategy, id: str, symbols: tuple[int, ...], against: int | None = None) -> None:
         """Encode a checked strategy."""
         rules: list[int] = []
         literals: set[int] = set()
@@ -86,7 +87,7 @@ class Plan:
         sigma = sizing_series(strategy)
         if sigma is not None:
             aux["size"] = self._number(self._aux_ids, self.aux, sigma)
-        self.entries.append(Entry(strategy, id, rules, literals, aux, symbols))
+        self.entries.append(Entry(strategy, id, rules, literals, aux, symbols, against))
 
     def _rule(self, condition: Condition | None) -> tuple[int, tuple[int, ...]]:
         program: list[int] = []
@@ -141,6 +142,7 @@ class Plan:
             ints[row, walk.SIZE_KIND] = _SIZES[strategy.size.kind]
             ints[row, walk.SIZE_ROW] = aux[entry.aux["size"]] if "size" in entry.aux else 0
             floats[row, walk.SIZE_VALUE] = strategy.size.value
+            ints[row, walk.AGAINST] = 0 if entry.against is None else entry.against + 1
         return ints, floats
 
 
@@ -161,7 +163,12 @@ def make_plan(strategies: Sequence[Strategy], symbols: tuple[str, ...], timefram
             seen.add(id)
             check(strategy, timeframe)
             rows = every if strategy.symbols == ("*",) else tuple(sorted({_symbol(index, name) for name in strategy.symbols}))
-            plan.add(strategy, id, rows)
+            against = None if strategy.against is None else _symbol(index, strategy.against, "against")
+            if against is not None:
+                rows = tuple(row for row in rows if row != against)
+                if not rows:
+                    raise StrategyError(f"symbols: Expected symbols beside {strategy.against} in the bars, was none; there is no pair")
+            plan.add(strategy, id, rows, against)
         except StrategyError as error:
             plan.failures[id] = f"strategy {id}: {error}"
     return plan
@@ -197,10 +204,10 @@ def _check_level(name: str, level: Level | None) -> None:
         raise StrategyError(f"{name}: Expected a distance below 100%, was {level.value:.0%}; a price cannot fall that far; correct it")
 
 
-def _symbol(index: dict[str, int], name: str) -> int:
+def _symbol(index: dict[str, int], name: str, field: str = "symbols") -> int:
     if name not in index:
         known = ", ".join(list(index)[:5])
-        raise StrategyError(f"symbols: Expected symbols of the bars ({known}, ...), was {name}; it has no prices; add it to the bars")
+        raise StrategyError(f"{field}: Expected symbols of the bars ({known}, ...), was {name}; it has no prices; add it to the bars")
     return index[name]
 
 

@@ -182,7 +182,7 @@ class BacktestResult:
         more: dict[str, np.ndarray] = {}
         if self._terms.carry.shape[2]:
             more["carry"] = extra[:, trace.CARRY]
-        if getattr(self.strategies[id], "against", None) is not None:
+        if self.strategies[id].against is not None:
             columns = {"entry_price": trace.OTHER_ENTRY, "exit_price": trace.OTHER_EXIT, "size": trace.OTHER_UNITS}
             more |= {f"against_{name}": extra[:, column] for name, column in columns.items()}
             notional = notional + extra[:, trace.OTHER_UNITS] * extra[:, trace.OTHER_ENTRY]
