@@ -171,6 +171,11 @@ class BacktestResult:
         pair, prices and size are the first leg's; against_entry_price, against_exit_price, against_size the second's, on the
         other side of the market; net_return is on both legs' entry notional. An exit in parts shows its mean price.
         """
+        if symbol is None:
+            self.check(id)
+            parts = [(name, self.trades(id, name)) for name in self.symbols if self.trades_on(id, name)]
+            whole = pd.concat([part.assign(symbol=pd.array([name] * len(part), dtype="str")) for name, part in parts])
+            return whole[["symbol", *parts[0][1].columns]].sort_values("entry", kind="stable", ignore_index=True)
         ints, floats, extra, _ = self._captured(id, symbol)
         bars = self._arena.bars
         entry, leave = ints[:, walk.ENTRY], ints[:, walk.EXIT]
