@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from strategy_pipeline.indicators.registry import Indicator
 from strategy_pipeline.store.atomic import replace_file, sweep
 
 Array = np.ndarray
@@ -31,6 +32,7 @@ _LOG = logging.getLogger(__name__)
 _MAGIC = b"SERIES01"
 _HEADER = struct.Struct("<8s32sQQQ")  # magic, sha256 of key and content, outputs, symbols, bars
 SUFFIX = ".series"
+SLOW = ("ht_dcphase", "ht_sine", "ht_trendmode")  # linear in bars, at more than a microsecond each
 
 
 class SeriesCache:
@@ -56,6 +58,16 @@ class SeriesCache:
         self.hits = self.misses = self.damaged = 0
         self._total: int | None = None  # bytes in the folder when last looked at, plus what was written since
         self._written = 0
+
+    @staticmethod
+    def worth(entry: Indicator) -> bool:
+        """Whether an entry's series are kept: the catalog's own, where computing takes longer than reading.
+
+        Reading and checking takes some 10 ns a bar; most entries are computed in less. The code of an entry that a user
+        registered is not part of the key, so its series would outlive a change of it.
+        """
+        ours = entry.function.__module__.startswith("strategy_pipeline.indicators.definitions.")
+        return ours and (entry.cost == "window" or entry.name in SLOW)
 
     def read(self, key: str, outputs: Sequence[Array]) -> bool:
         """Fill `outputs`, float64 (n_symbols, n_bars) each, with the series of `key`; False (contents undefined) if it has none."""
