@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest.robustness import MonteCarlo, monte_carlo
     from strategy_pipeline.backtest.scenarios import stress
     from strategy_pipeline.backtest.simulations import bootstrap_prices, skip_entries, skip_trades
+    from strategy_pipeline.backtest.terms import funding_rates
 
 _HOME = {
     "Costs": "costs",
     "backtest": "engine",
+    "funding_rates": "terms",
     "BacktestResult": "result",
     "reference_backtest": "reference_run",
     "ReferenceRun": "reference_run",
@@ -66,6 +68,7 @@ __all__ = [
     "backtest",
     "bootstrap_prices",
     "cross_validation",
+    "funding_rates",
     "jitter_parameters",
     "metrics_from_returns",
     "monte_carlo",

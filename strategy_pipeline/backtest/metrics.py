@@ -66,6 +66,7 @@ HEADLINE_METRICS = (
 )  # fmt: skip
 
 ZERO_VARIANCE = 1e-14  # of the mean square: what rounding leaves of no variance at all
+STILL = 1e-13  # standard deviation of log equity that is rounding
 UNDER_WATER = 1e-12  # relative distance below the peak from which equity is in drawdown: rounding is none
 _CHUNK = 256
 
@@ -248,5 +249,5 @@ def _stability(equity: np.ndarray) -> np.ndarray:
         level = np.log(equity)
         centred = level - level.mean(axis=1, keepdims=True)
         total = (centred**2).sum(axis=1)
-        alive = (equity > 0).all(axis=1) & (total > ZERO_VARIANCE * (level**2).sum(axis=1))
+        alive = (equity > 0).all(axis=1) & (total > ZERO_VARIANCE * (level**2).sum(axis=1) + n * STILL**2)
         return np.where(alive, (centred @ time) ** 2 / (total * (time**2).sum()), np.nan)

@@ -81,8 +81,12 @@ def _market(bars: Bars, s: int) -> Market:
 
 def _charges(terms: Terms, arena: Arena, s: int, year: float) -> Charges:
     funding = None if terms.funding is None else terms.funding[s].tolist()
-    by_bar = terms.slips[s].tolist(), arena.traded_value[s].tolist()
-    return Charges(*terms.costs.table.tolist(), *by_bar, terms.costs.market_targets, funding, terms.costs.borrow_annual / year)
+    fee, maker, impact, capital, lot, least, participation = terms.costs.table.tolist()
+    slips, value = terms.slips[s].tolist(), arena.traded_value[s].tolist()
+    borrow = terms.costs.borrow_annual / year
+    return Charges(
+        fee, maker, impact, capital, lot, least, participation, slips, value, terms.costs.market_targets, funding, borrow
+    )  # fmt: skip
 
 
 def _rules(strategy: Strategy, bank: Bank, s: int) -> Rules:

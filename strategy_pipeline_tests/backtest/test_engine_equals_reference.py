@@ -44,8 +44,11 @@ def assert_equal_to_reference(result, strategy, bars, **options) -> int:
         np.testing.assert_allclose(result.equity(strategy.id, symbol).to_numpy(), run.equity, rtol=1e-12, atol=1e-14)
         row = result.metrics.loc[(strategy.id, symbol)]
         if len(run.equity):
+            # A year made of a few bars raises rounding to as high a power.
+            power = max(1.0, 8760 / len(run.equity))
             for name in METRICS:
-                np.testing.assert_allclose(row[name], run.metrics[name], rtol=1e-9, atol=1e-12, err_msg=f"{name} of {symbol}")
+                atol = 1e-12 * power if name in ("annual_return", "calmar") else 1e-12
+                np.testing.assert_allclose(row[name], run.metrics[name], rtol=1e-9, atol=atol, err_msg=f"{name} of {symbol}")
     return count
 
 
