@@ -173,18 +173,19 @@ def generate(settings: Settings, count: int, families: str | None, methods: str 
             print_skipped(orchestrator.workspace)
 
 
-@cli.command(epilog="Example: strategy-pipeline backtest trend.txt --source files --data DIR")
+@cli.command(epilog="Example: strategy-pipeline backtest trend.txt --source files --data DIR --report trend.html")
 @click.argument("strategy")
 @click.option("--trades", "show_trades", is_flag=True, help="list the trades too")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), default=None, help="write the strategy's HTML page here")
 @date_option
 @json_option
 @market_options
-def backtest(settings: Settings, strategy: str, show_trades: bool, day: dt.datetime | None, as_json: bool) -> None:
+def backtest(settings: Settings, strategy: str, show_trades: bool, report: Path | None, day: dt.datetime | None, as_json: bool) -> None:
     """Backtest one STRATEGY: a file with its text, the text itself, or an id of the store."""
     from strategy_pipeline.show import backtest_one
 
     workspace, date = _open(settings, day)
-    backtest_one(workspace, date, strategy, show_trades=show_trades, as_json=as_json)
+    backtest_one(workspace, date, strategy, show_trades=show_trades, as_json=as_json, report=report)
 
 
 @cli.command(epilog="Example: strategy-pipeline optimize --ids 3f2a9c… (default: the active strategies)")

@@ -127,8 +127,9 @@ def print_skipped(workspace: Workspace) -> None:
     console.lines(f"note: no {family} strategies: {reason}" for family, reason in skipped.items())
 
 
-def backtest_one(workspace: Workspace, day: dt.date, given: str, *, show_trades: bool, as_json: bool) -> None:
-    """Runs one strategy on the bars of a day's history and prints its metrics, symbol by symbol and pooled."""
+def backtest_one(workspace: Workspace, day: dt.date, given: str, *, show_trades: bool, as_json: bool, report: Path | None = None) -> None:
+    """Runs one strategy on the bars of a day's history and prints its metrics, symbol by symbol and pooled; with `report`, its
+    page is written there."""
     from strategy_pipeline.cycle import ingest_history, run_missing
     from strategy_pipeline.strategies import values_of
 
@@ -151,10 +152,15 @@ def backtest_one(workspace: Workspace, day: dt.date, given: str, *, show_trades:
     result = backtest([strategy], bars, costs=costs_of(workspace), fill=settings.fill, series=series, workers=settings.workers)
     for reason in result.failures.values():
         raise StrategyError(reason)
+    if report is not None:
+        page = result.report(strategy.id, seed=settings.seed, simulated=workspace.source.simulated, workers=settings.workers)
+        _write_page(report, page)
     metrics = result.metrics.droplevel(0)
     metrics.loc["pooled"] = result.pooled.iloc[0].reindex(metrics.columns)
     if as_json:
-        click.echo(json.dumps({"id": strategy.id, "text": strategy.text, "metrics": json.loads(metrics.to_json(orient="index"))}))
+        written = {} if report is None else {"report": str(report)}
+        found = {"id": strategy.id, "text": strategy.text, "metrics": json.loads(metrics.to_json(orient="index"))}
+        click.echo(json.dumps(found | written))
         return
     console.lines([strategy.text, f"id {strategy.id}", ""])
     console.table(metrics.T.rename_axis("metric").reset_index(), "metrics, after costs", most=100)
@@ -162,6 +168,17 @@ def backtest_one(workspace: Workspace, day: dt.date, given: str, *, show_trades:
         symbols = [s for s in bars.symbols if s in metrics.index]
         trades = pd.concat([result.trades(strategy.id, symbol).assign(symbol=symbol) for symbol in symbols], ignore_index=True)
         console.table(trades, f"{len(trades)} trades", most=200)
+    if report is not None:
+        console.lines([f"report: {report}"])
+
+
+def _write_page(path: Path, text: str) -> None:
+    from strategy_pipeline.store.atomic import replace_file
+
+    try:
+        replace_file(path, text.encode("utf-8"))
+    except OSError as error:
+        raise PipelineError(f"Expected a file that can be written, was {path} ({error.strerror}); no report; name another place") from None
 
 
 def strategy_of(workspace: Workspace, given: str) -> Strategy:

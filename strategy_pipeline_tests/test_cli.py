@@ -157,6 +157,17 @@ def test_a_strategy_is_backtested_from_text_from_a_file_from_json_and_by_its_id(
     assert f"{int(from_text['metrics']['BTC/USDT']['trades'])} trades" in text
 
 
+def test_the_page_of_a_strategy_is_written_where_one_says(said: Said, refused: Said, tmp_path: Path) -> None:
+    found = strict(said("backtest", CROSS, "--date", "2025-06-29", "--json", "--report", "cross.html"))
+    assert found["report"] == "cross.html"
+    page = (tmp_path / "cross.html").read_text(encoding="utf-8")
+    assert "crosses_above(sma(close, 20), sma(close, 50))" in page
+    assert "SAMPLE MARKET" in page
+    assert "report: cross.html" in said("backtest", CROSS, "--date", "2025-06-29", "--report", "cross.html")
+    assert (tmp_path / "cross.html").read_text(encoding="utf-8") == page
+    assert "nowhere/cross.html" in refused("backtest", CROSS, "--date", "2025-06-29", "--report", "nowhere/cross.html")
+
+
 def test_a_mistake_in_a_strategys_text_is_pointed_at(refused: Said) -> None:
     text = refused("backtest", CROSS.replace("sma(close, 50))\nexit", "sma(close 50))\nexit"), "--date", "2025-06-29")
     lines = text.splitlines()

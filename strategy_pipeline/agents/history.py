@@ -16,7 +16,7 @@ import numpy as np
 from strategy_pipeline.agents.agent import Agent
 from strategy_pipeline.agents.training import ALGORITHMS, hyperparameters, train_agent
 from strategy_pipeline.errors import NoDataError
-from strategy_pipeline.forecasting.history import Cache, Fit, calendar_cutoffs, training_fingerprint
+from strategy_pipeline.forecasting.history import Cache, Fit, Judge, calendar_cutoffs, judged_rows, training_fingerprint
 from strategy_pipeline.forecasting.panel import Panel
 
 
@@ -67,12 +67,17 @@ def agent_history(
     seed: int = 0,
     cache: Cache | None = None,
     extra_cutoffs: Iterable[Any] = (),
+    judge: Judge | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> AgentHistory:
     """Walk forward on the calendar grid of `forecasting.calendar_cutoffs`: each bar by the newest accepted agent.
 
     Until an algorithm has an accepted agent, its newest one answers. An agent starts flat at the bar where it takes over, so
     its actions depend on nothing before its cutoff but what it learned. `agent.vote` is the mean of those that act.
+
+    A `judge` (see `forecasting.history.Judge`) refuses rows unlike an agent's training: there its action is 0, holding nothing,
+    which is what agents are accepted against; what the agent itself believes to hold goes on. The series ``familiar.agents`` is
+    the share of the agents that know the row, NaN where none is judged.
     """
     panel = Panel.of(bars, features)
     cutoffs = calendar_cutoffs(panel.times, refit_days=refit_days, first_fit_days=first_fit_days, extra=extra_cutoffs)
@@ -80,6 +85,7 @@ def agent_history(
     skipped: list[str] = []
     series: dict[str, np.ndarray] = {}
     answers: dict[str, list[tuple[int, str]]] = {}
+    verdicts: list[np.ndarray] = []
     for algorithm in algorithms:
         spans: list[tuple[int, Fit]] = []
         for cutoff in cutoffs:
@@ -94,16 +100,30 @@ def agent_history(
             if fit.accepted or not spans or not spans[-1][1].accepted:
                 spans.append((panel.index_of(cutoff), fit))
         actions = np.full(panel.close.shape, np.nan)
+        verdict = np.full(panel.close.shape, np.nan)
         for index, (first, fit) in enumerate(spans):
             end = spans[index + 1][0] if index + 1 < len(spans) else panel.n_bars
+            if end <= first:
+                continue
             actions[:, first:end] = fit.model.act(panel.rows(first, end))
+            if judge is not None:
+                verdict[:, first:end] = judged_rows(panel, judge, fit.cutoff, first, end)
+        actions[(verdict == 0) & np.isfinite(actions)] = 0.0
+        verdicts.append(verdict)
         series[f"agent.{algorithm}"] = actions
         answers[algorithm] = [(panel.bar_of(first), fit.cutoff) for first, fit in spans]
-    stack = np.stack(list(series.values()))
-    there = np.isfinite(stack)
-    count = there.sum(0)
-    series["agent.vote"] = np.where(count > 0, np.where(there, stack, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+    series["agent.vote"] = _present_mean(list(series.values()))
+    if judge is not None:
+        series["familiar.agents"] = _present_mean(verdicts)
     series = {name: panel.on_grid(values) for name, values in series.items()}
     for values in series.values():
         values.flags.writeable = False
     return AgentHistory(series, tuple(fits), tuple(skipped), answers)
+
+
+def _present_mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of those that are there, NaN where none is."""
+    stack = np.stack(arrays)
+    there = np.isfinite(stack)
+    count = there.sum(0)
+    return np.where(count > 0, np.where(there, stack, 0.0).sum(0) / np.maximum(count, 1), np.nan)

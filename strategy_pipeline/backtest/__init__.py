@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strategy_pipeline.backtest.costs import Costs
     from strategy_pipeline.backtest.engine import backtest
-    from strategy_pipeline.backtest.folds import WalkForward, walk_forward, walk_forward_matrix
+    from strategy_pipeline.backtest.folds import CrossValidation, WalkForward, cross_validation, walk_forward, walk_forward_matrix
     from strategy_pipeline.backtest.metrics import HEADLINE_METRICS, METRICS, RETURN_METRICS, TRADE_METRICS, metrics_from_returns
     from strategy_pipeline.backtest.neighbours import jitter_parameters, permute_parameters
     from strategy_pipeline.backtest.positions import next_positions
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest.robustness import MonteCarlo, monte_carlo
     from strategy_pipeline.backtest.scenarios import stress
     from strategy_pipeline.backtest.simulations import bootstrap_prices, skip_entries, skip_trades
+    from strategy_pipeline.backtest.terms import funding_rates
 
 _HOME = {
     "Costs": "costs",
     "backtest": "engine",
+    "funding_rates": "terms",
     "BacktestResult": "result",
     "reference_backtest": "reference_run",
     "ReferenceRun": "reference_run",
@@ -45,6 +47,8 @@ _HOME = {
     "jitter_parameters": "neighbours",
     "permute_parameters": "neighbours",
     "stress": "scenarios",
+    "CrossValidation": "folds",
+    "cross_validation": "folds",
     "WalkForward": "folds",
     "walk_forward": "folds",
     "walk_forward_matrix": "folds",
@@ -57,11 +61,14 @@ __all__ = [
     "TRADE_METRICS",
     "BacktestResult",
     "Costs",
+    "CrossValidation",
     "MonteCarlo",
     "ReferenceRun",
     "WalkForward",
     "backtest",
     "bootstrap_prices",
+    "cross_validation",
+    "funding_rates",
     "jitter_parameters",
     "metrics_from_returns",
     "monte_carlo",

@@ -178,6 +178,7 @@ class _Run:
     def _expressible(self, plan: Plan) -> np.ndarray:
         """Strategies that are long only, all in, with levels in percent."""
         simple = (plan.kinds[:, :3] != walk.ATR).all(axis=1) & (plan.kinds[:, 3] == walk.NONE) & (plan.cooldown == 0)
+        simple &= plan.against < 0
         return simple & (plan.rules[:, RULES.index("enter_short")] == 0) & (plan.sizes == walk.ALL_IN)
 
     def _express(self, plan: Plan, source: Source, rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
@@ -185,14 +186,15 @@ class _Run:
         arena, terms, ranges = self.arena, self.terms, self.ranges
         bars = arena.bars
         n_symbols, n_bars = arena.marks.shape
-        tops, bottoms = np.empty((n_symbols, ranges.falls.shape[1])), np.empty((n_symbols, ranges.falls.shape[1]))
+        tops, bottoms = np.empty((2, *ranges.falls.shape))
         kinds, distances = plan.kinds[rows, : touch.N_LEVELS], plan.distances[rows, : touch.N_LEVELS]
         distances = np.where(kinds == walk.NONE, 0.0, distances)
         table_of = np.full(len(rows), -1, dtype=np.int64)
         levels = np.zeros((0, touch.N_LEVELS))
         if distances.any():
             touch.extremes(arena.high, arena.low, tops, bottoms)
-            levels, place, uses = np.unique(distances, axis=0, return_inverse=True, return_counts=True)
+            found = np.unique(distances, axis=0, return_inverse=True, return_counts=True)
+            levels, place, uses = (np.asarray(part) for part in found)
             tabled = (uses >= TABLE_USES) & levels.any(axis=1)
             tabled &= np.cumsum(tabled) <= TOUCH_BYTES // max(1, 12 * arena.marks.size)
             table_of = np.where(tabled, np.cumsum(tabled) - 1, -1)[place.reshape(-1)]

@@ -40,9 +40,11 @@ these; per bar on a symbol, per UTC day (P = 365) pooled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from strategy_pipeline.errors import SettingsError
 
 RETURN_METRICS = (
     "total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "omega", "max_drawdown", "drawdown_bars",
@@ -64,34 +66,46 @@ HEADLINE_METRICS = (
 )  # fmt: skip
 
 ZERO_VARIANCE = 1e-14  # of the mean square: what rounding leaves of no variance at all
+STILL = 1e-13  # standard deviation of log equity that is rounding
 UNDER_WATER = 1e-12  # relative distance below the peak from which equity is in drawdown: rounding is none
 _CHUNK = 256
 
 
-def metrics_from_returns(returns: np.ndarray, periods_per_year: float, benchmark: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Every metric of `RETURN_METRICS` from simple returns.
+def metrics_from_returns(
+    returns: np.ndarray, periods_per_year: float, benchmark: np.ndarray | None = None, *, names: Sequence[str] = RETURN_METRICS
+) -> dict[str, np.ndarray]:
+    """Metrics from simple returns.
 
     Parameters
     ----------
     returns : ndarray of shape (n_periods,) or (n_series, n_periods), fractions per period
     periods_per_year : e.g. 365 for days, 8760 for hours of a market that never closes
     benchmark : ndarray of shape (n_periods,) or like `returns`; None leaves information_ratio, alpha and beta NaN
+    names : those wanted; what only the others need (sorting for quantiles, say) is not computed
 
     Returns
     -------
     dict of name -> float64 array of shape (n_series,), or of shape () for one series. A series that holds
     a NaN, or has no period, has NaN metrics. Formulas: see the module's docstring.
+
+    Raises
+    ------
+    SettingsError
+        A name is not among `RETURN_METRICS`.
     """
+    for name in names:
+        if name not in RETURN_METRICS:
+            raise SettingsError(f"Expected metrics of returns ({', '.join(RETURN_METRICS)}), was {name!r}; correct it")
     values = np.asarray(returns, dtype=np.float64)
     rows = values.reshape(1, -1) if values.ndim == 1 else values
     bench = None if benchmark is None else np.broadcast_to(np.asarray(benchmark, dtype=np.float64), rows.shape)
-    columns: dict[str, np.ndarray] = {name: np.full(len(rows), np.nan) for name in RETURN_METRICS}
-    if rows.shape[1]:
+    columns: dict[str, np.ndarray] = {name: np.full(len(rows), np.nan) for name in names}
+    if rows.shape[1] and names:
         for first in range(0, len(rows), _CHUNK):
             part = slice(first, first + _CHUNK)
-            chunk = finish(_sums(rows[part], None if bench is None else bench[part]), periods_per_year)
+            chunk = finish(_sums(rows[part], None if bench is None else bench[part], frozenset(names)), periods_per_year)
             broken = np.isnan(rows[part]).any(axis=1)
-            for name in RETURN_METRICS:
+            for name in names:
                 columns[name][part] = np.where(broken, np.nan, chunk[name])
     return {name: column[0] if values.ndim == 1 else column for name, column in columns.items()}
 
@@ -168,48 +182,51 @@ def trade_metrics(sums: Mapping[str, np.ndarray], periods_per_year: float) -> di
     return out
 
 
-def _sums(r: np.ndarray, b: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The statistics `finish` wants, from rows of returns: two passes, central moments about the mean."""
+def _sums(r: np.ndarray, b: np.ndarray | None, names: frozenset[str]) -> dict[str, np.ndarray]:
+    """The statistics `finish` wants for `names`, from rows of returns: two passes, central moments about the mean. What only
+    other names need is NaN."""
     n = r.shape[1]
-    equity = np.cumprod(1 + r, axis=1)
-    peak = np.maximum(np.maximum.accumulate(equity, axis=1), 1.0)
-    under = equity < peak * (1 - UNDER_WATER)
+    unknown = np.full(len(r), np.nan)
+    out = dict.fromkeys(
+        ("m3", "m4", "downside", "gains", "losses", "max_drawdown", "drawdown_bars", "q05", "q95", "worst", "stability", "mean_b", "var_b",
+         "cov", "active_mean", "active_var"),
+        unknown,
+    )  # fmt: skip
     mean = r.mean(axis=1)
     centred = r - mean[:, None]
     square = centred * centred
-    ordered = np.sort(r, axis=1)
-    below = int(np.floor(0.05 * (n - 1)))
-    out = {
-        "n": np.full(len(r), float(n)),
-        "equity": equity[:, -1],
-        "mean": mean,
-        "m2": square.mean(axis=1),
-        "m3": (square * centred).mean(axis=1),
-        "m4": (square * square).mean(axis=1),
-        "mean_square": (r * r).mean(axis=1),
-        "downside": (np.minimum(r, 0) ** 2).mean(axis=1),
-        "gains": np.maximum(r, 0).sum(axis=1),
-        "losses": np.maximum(-r, 0).sum(axis=1),
-        "max_drawdown": np.where(under, 1 - equity / peak, 0).max(axis=1),
-        "drawdown_bars": _longest_run(under),
-        "q05": _interpolate(ordered, 0.05),
-        "q95": _interpolate(ordered, 0.95),
-        "worst": ordered[:, : below + 1].mean(axis=1),
-        "stability": _stability(equity),
-    }
-    if b is None:
-        return out | {name: np.full(len(r), np.nan) for name in ("mean_b", "var_b", "cov", "active_mean", "active_var")}
-    mean_b = b.mean(axis=1)
-    active = r - b
-    centred_b = b - mean_b[:, None]
-    var_b = (centred_b**2).mean(axis=1)
-    return out | {
-        "mean_b": mean_b,
-        "var_b": np.where(var_b > ZERO_VARIANCE * (b * b).mean(axis=1), var_b, 0.0),
-        "cov": (centred * centred_b).mean(axis=1),
-        "active_mean": active.mean(axis=1),
-        "active_var": active.var(axis=1),
-    }
+    out |= {"n": np.full(len(r), float(n)), "mean": mean, "m2": square.mean(axis=1), "mean_square": (r * r).mean(axis=1)}
+    equity = np.cumprod(1 + r, axis=1)
+    out["equity"] = equity[:, -1]
+    if names & {"max_drawdown", "drawdown_bars", "calmar"}:
+        peak = np.maximum(np.maximum.accumulate(equity, axis=1), 1.0)
+        under = equity < peak * (1 - UNDER_WATER)
+        out["max_drawdown"] = np.where(under, 1 - equity / peak, 0).max(axis=1)
+        out["drawdown_bars"] = _longest_run(under)
+    if names & {"skew", "kurtosis"}:
+        out["m3"], out["m4"] = (square * centred).mean(axis=1), (square * square).mean(axis=1)
+    if names & {"sortino", "omega"}:
+        out["downside"] = (np.minimum(r, 0) ** 2).mean(axis=1)
+        out["gains"], out["losses"] = np.maximum(r, 0).sum(axis=1), np.maximum(-r, 0).sum(axis=1)
+    if names & {"var_95", "cvar_95", "tail_ratio"}:
+        ordered = np.sort(r, axis=1)
+        out["q05"], out["q95"] = _interpolate(ordered, 0.05), _interpolate(ordered, 0.95)
+        out["worst"] = ordered[:, : int(np.floor(0.05 * (n - 1))) + 1].mean(axis=1)
+    if "stability" in names:
+        out["stability"] = _stability(equity)
+    if b is not None and names & {"information_ratio", "alpha", "beta"}:
+        mean_b = b.mean(axis=1)
+        active = r - b
+        centred_b = b - mean_b[:, None]
+        var_b = (centred_b**2).mean(axis=1)
+        out |= {
+            "mean_b": mean_b,
+            "var_b": np.where(var_b > ZERO_VARIANCE * (b * b).mean(axis=1), var_b, 0.0),
+            "cov": (centred * centred_b).mean(axis=1),
+            "active_mean": active.mean(axis=1),
+            "active_var": active.var(axis=1),
+        }
+    return out
 
 
 def _interpolate(ordered: np.ndarray, q: float) -> np.ndarray:
@@ -232,5 +249,5 @@ def _stability(equity: np.ndarray) -> np.ndarray:
         level = np.log(equity)
         centred = level - level.mean(axis=1, keepdims=True)
         total = (centred**2).sum(axis=1)
-        alive = (equity > 0).all(axis=1) & (total > ZERO_VARIANCE * (level**2).sum(axis=1))
+        alive = (equity > 0).all(axis=1) & (total > ZERO_VARIANCE * (level**2).sum(axis=1) + n * STILL**2)
         return np.where(alive, (centred @ time) ** 2 / (total * (time**2).sum()), np.nan)

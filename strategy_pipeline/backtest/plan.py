@@ -43,6 +43,10 @@ _SIZES = {"all_in": walk.ALL_IN, "fraction": walk.FRACTION, "volatility_target":
 RULES = ("enter_long", "enter_short", "exit_long", "exit_short")
 LEVELS = ("stop", "take", "trail", "breakeven")
 
+COLUMNS = (
+    "rules", "kinds", "distances", "level_aux", "sizes", "size_values", "size_aux", "hold", "cooldown", "applies", "against",
+)  # fmt: skip
+
 Literal = tuple[int, int, int]  # op, left, right: indices into Plan.values
 Key = TypeVar("Key", bound=Hashable)
 
@@ -90,6 +94,7 @@ class Plan:
     kinds, distances, level_aux : int64, float64 and int32 (n, 4), for each of `LEVELS`; -1 is no ATR
     sizes, size_values, size_aux, hold, cooldown : (n,)
     applies : uint8 (n, n_symbols), which symbols a strategy trades
+    against : int64 (n,), the symbol of a pair's second leg, -1 for none
     """
 
     strategies: list[Strategy]
@@ -111,6 +116,7 @@ class Plan:
     hold: np.ndarray
     cooldown: np.ndarray
     applies: np.ndarray
+    against: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -120,7 +126,7 @@ class Plan:
         chosen = np.flatnonzero(rows) if rows.dtype == bool else rows
         self.strategies = [self.strategies[row] for row in chosen]
         self.ids = [self.ids[row] for row in chosen]
-        for name in ("applies", "rules", "kinds", "distances", "level_aux", "sizes", "size_values", "size_aux", "hold", "cooldown"):
+        for name in COLUMNS:
             setattr(self, name, getattr(self, name)[chosen])
 
     def part(self, rows: np.ndarray) -> Plan:
@@ -167,6 +173,7 @@ class Plan:
         ints[:, walk.SIZE_KIND] = self.sizes[rows]
         ints[:, walk.SIZE_ROW] = np.where(self.size_aux[rows] >= 0, aux[self.size_aux[rows]], 0)
         floats[:, walk.SIZE_VALUE] = self.size_values[rows]
+        ints[:, walk.AGAINST] = self.against[rows] + 1
         return ints, floats
 
 
@@ -177,6 +184,10 @@ def make_plan(strategies: Sequence[Strategy], symbols: tuple[str, ...], timefram
     universes: Numbers[tuple[str, ...]] = Numbers()
     universe = universes.column([one.symbols for one in kept])
     masks = np.array([[names == ("*",) or symbol in names for symbol in symbols] for names in universes.items], dtype=np.uint8)
+    applies = np.ascontiguousarray(masks.reshape(-1, len(symbols))[universe])
+    against = np.array([-1 if one.against is None else symbols.index(one.against) for one in kept], dtype=np.int64)
+    paired = np.flatnonzero(against >= 0)
+    applies[paired, against[paired]] = 0
     rules, levels, sizes, aux = _Rules(), Numbers[Level | None](), Numbers[Size](), Numbers[Value]()
     programs = np.array([rules.column([getattr(one, name) for one in kept]) for name in RULES], dtype=np.int32)
     level = np.array([levels.column([getattr(one, name) for one in kept]) for name in LEVELS], dtype=np.intp)
@@ -190,7 +201,8 @@ def make_plan(strategies: Sequence[Strategy], symbols: tuple[str, ...], timefram
         strategies=kept,
         ids=ids,
         failures=failures,
-        applies=np.ascontiguousarray(masks.reshape(-1, len(symbols))[universe]),
+        applies=applies,
+        against=against,
         values=rules.values.items,
         literals=np.array(list(rules.literals), dtype=np.int32).reshape(-1, 3),
         steps=np.array([step for program in rules.programs for step in program], dtype=np.int32),
@@ -226,11 +238,15 @@ def _accept(strategies: Sequence[Strategy], symbols: tuple[str, ...], timeframe:
             continue
         seen.add(id_)
         levels = (id(strategy.stop), id(strategy.take), id(strategy.trail), id(strategy.breakeven), id(strategy.size))
-        parts = (id(strategy.timeframe), id(strategy.symbols), strategy.hold, *levels)
+        parts = (id(strategy.timeframe), id(strategy.symbols), strategy.against, strategy.hold, *levels)
         if parts not in checked:
             try:
                 check(strategy, timeframe)
-                _check_symbols(strategy.symbols, known, symbols)
+                _check_symbols("symbols", strategy.symbols, known, symbols)
+                if strategy.against is not None:
+                    _check_symbols("against", (strategy.against,), known, symbols)
+                    if known == {strategy.against} or strategy.symbols == (strategy.against,):
+                        raise StrategyError(f"symbols: Expected symbols beside {strategy.against} in the bars, was none; there is no pair")
             except StrategyError as error:
                 failures[id_] = f"strategy {id_}: {error}"
                 continue
@@ -332,11 +348,11 @@ def _check_level(name: str, level: Level | None) -> None:
         raise StrategyError(f"{name}: Expected a distance below 100%, was {level.value:.0%}; a price cannot fall that far; correct it")
 
 
-def _check_symbols(names: tuple[str, ...], known: set[str], symbols: tuple[str, ...]) -> None:
+def _check_symbols(field: str, names: tuple[str, ...], known: set[str], symbols: tuple[str, ...]) -> None:
     for name in names:
         if name not in known and names != ("*",):
             shown = ", ".join(symbols[:5])
-            raise StrategyError(f"symbols: Expected symbols of the bars ({shown}, ...), was {name}; it has no prices; add it to the bars")
+            raise StrategyError(f"{field}: Expected symbols of the bars ({shown}, ...), was {name}; it has no prices; add it to the bars")
 
 
 def is_number(value: Value) -> bool:

@@ -80,7 +80,7 @@ def rank(addresses: np.ndarray, first: int, stop: int, planes: np.ndarray, known
                     j -= one
                     if values[j - one] <= x:
                         break
-                exchanges += np.int64(k - j)
+                exchanges += int(np.int64(k - j))
                 values[j] = x
                 order[j - one] = which
                 before = values[k]

@@ -161,7 +161,7 @@ class Trade:
     sold: float = 0.0  # what parts of it were sold for, before fees
     leaving: bool = False  # a part is sold, or could not be: the rest goes at the next fills
     carry: float = 0.0  # funding and borrow paid
-    fills: list[tuple[int, float]] = field(default_factory=list)  # (bar, notional)
+    fills: list[tuple[float, float]] = field(default_factory=list)  # (its bar's traded value, notional)
 
     @property
     def pnl(self) -> float:
@@ -207,7 +207,7 @@ def simulate(
             return None
         cash = money - size * paid * (1 + fee) if side > 0 else money + size * paid * (1 - fee)
         base = peak = price
-        trade = Trade(side, decision, bar, paid, size, money, cash, left=size, fills=[(bar, size * paid)])
+        trade = Trade(side, decision, bar, paid, size, money, cash, left=size, fills=[(charges.traded_value[bar], size * paid)])
         trades.append(trade)
         return trade
 
@@ -220,7 +220,7 @@ def simulate(
             slip, rate = (0.0, charges.maker) if limit else (charges.slip(bar, part * price), charges.fee)
             got = price * (1 - slip) if trade.side > 0 else price * (1 + slip)
             trade.cash += part * got * (1 - rate) if trade.side > 0 else -(part * got * (1 + rate))
-            trade.fills.append((bar, part * got))
+            trade.fills.append((charges.traded_value[bar], part * got))
             trade.exit_price = got if trade.sold == 0 else (trade.sold + part * got) / trade.size
             trade.sold += part * got
         if part < trade.left:
@@ -295,7 +295,7 @@ def simulate(
         if held is not None:
             mark = held.cash + held.side * held.left * known
             if mark <= 0:
-                held.fills.append((t, held.left * known))
+                held.fills.append((charges.traded_value[t], held.left * known))
                 held.exit_price = known if held.sold == 0 else (held.sold + held.left * known) / held.size
                 money, held.exit_bar, held.equity_after = 0.0, t, 0.0
                 held.reason, held.ruined, held, pending = "ruined", True, None, ""
@@ -329,12 +329,12 @@ def stake(rules: Rules, trades: Sequence[Trade], decision: int) -> float:
     return 1.0
 
 
-def trade_sums(trades: Sequence[Trade], traded_value: Sequence[float], bars: int, first: int) -> Mapping[str, float]:
+def trade_sums(trades: Sequence[Trade], bars: int, first: int) -> Mapping[str, float]:
     """What `metrics.trade_metrics` wants, from a list of trades on bars [first, first + bars)."""
     closed = [trade for trade in trades if trade.reason != "open"]
     wins = [trade for trade in closed if trade.pnl > 0]
     losers = [trade for trade in closed if trade.pnl <= 0]
-    fills = [(bar, notional / t.equity_before) for t in trades for bar, notional in t.fills]
+    fills = [(value, notional / t.equity_before) for t in trades for value, notional in t.fills]
     return {
         "n": bars,
         "trades": len(trades),
@@ -349,7 +349,7 @@ def trade_sums(trades: Sequence[Trade], traded_value: Sequence[float], bars: int
         "held": sum((t.exit_bar if t.reason != "open" else first + bars) - t.entry_bar for t in trades),
         "holding": sum(t.exit_bar - t.entry_bar for t in closed),
         "fills": len(fills),
-        "participation": sum(weight / traded_value[bar] if traded_value[bar] != 0 else math.inf for bar, weight in fills),
+        "participation": sum(weight / value if value != 0 else math.inf for value, weight in fills),
         "open_trades": len(trades) - len(closed),
         "delisted": sum(t.reason == "delisted" for t in trades),
         "ruined": sum(t.ruined for t in trades),

@@ -13,6 +13,7 @@ from strategy_pipeline.backtest.arena import Arena, make_arena
 from strategy_pipeline.backtest.costs import Costs
 from strategy_pipeline.backtest.metrics import metrics_from_returns, trade_metrics
 from strategy_pipeline.backtest.reference import Charges, Distance, Market, Rules, Trade, simulate, trade_sums
+from strategy_pipeline.backtest.reference_pairs import simulate_pair
 from strategy_pipeline.backtest.terms import Terms, make_terms
 from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
@@ -54,16 +55,21 @@ def reference_backtest(
     terms = make_terms(arena, costs, fill, delay, funding, series)
     runs = {}
     for s, symbol in enumerate(bars.symbols):
-        if symbol not in names:
+        if symbol not in names or symbol == strategy.against:
             continue
         first, stop, _, begin, until = (int(arena.spans[s, column]) for column in range(tile.SPAN_STOP + 1))
-        market, charges = _market(bars, s), _charges(terms, arena, s, year)
-        trades, equity = simulate(market, _rules(strategy, bank, s), charges, fill, first, stop, delay)
+        market, charges, rules = _market(bars, s), _charges(terms, arena, s, year), _rules(strategy, bank, s)
+        if strategy.against is None:
+            trades, equity = simulate(market, rules, charges, fill, first, stop, delay)
+        else:
+            o = bars.symbols.index(strategy.against)
+            legs = (market, _market(bars, o)), rules, (charges, _charges(terms, arena, o, year))
+            trades, equity = simulate_pair(*legs, fill, first, stop, delay)
         marks = np.asarray(equity[begin - first : until - first])
         before = np.concatenate([[1.0], marks[:-1]])
         returns = np.divide(marks, before, out=np.ones(len(marks)), where=before > 0) - 1
         found = {name: float(value) for name, value in metrics_from_returns(returns, year, arena.benchmark[s, begin:until]).items()}
-        sums = trade_sums(trades, arena.traded_value[s].tolist(), until - begin, begin)
+        sums = trade_sums(trades, until - begin, begin)
         found |= {name: float(value) for name, value in trade_metrics({k: np.asarray(v) for k, v in sums.items()}, year).items()}
         runs[symbol] = ReferenceRun(trades, marks, found)
     return runs
@@ -75,8 +81,12 @@ def _market(bars: Bars, s: int) -> Market:
 
 def _charges(terms: Terms, arena: Arena, s: int, year: float) -> Charges:
     funding = None if terms.funding is None else terms.funding[s].tolist()
-    by_bar = terms.slips[s].tolist(), arena.traded_value[s].tolist()
-    return Charges(*terms.costs.table.tolist(), *by_bar, terms.costs.market_targets, funding, terms.costs.borrow_annual / year)
+    fee, maker, impact, capital, lot, least, participation = terms.costs.table.tolist()
+    slips, value = terms.slips[s].tolist(), arena.traded_value[s].tolist()
+    borrow = terms.costs.borrow_annual / year
+    return Charges(
+        fee, maker, impact, capital, lot, least, participation, slips, value, terms.costs.market_targets, funding, borrow
+    )  # fmt: skip
 
 
 def _rules(strategy: Strategy, bank: Bank, s: int) -> Rules:

@@ -158,8 +158,9 @@ class BacktestResult:
             {name: out[name] for name in RETURN_METRICS}, index=pd.Index(self.strategy_ids, name="strategy_id", dtype=object)
         )
 
-    def trades(self, id: str, symbol: str) -> pd.DataFrame:
-        """The trades of one strategy on one symbol, in order.
+    def trades(self, id: str, symbol: str | None = None) -> pd.DataFrame:
+        """The trades of one strategy on one symbol, in order; without a symbol those on all its symbols by entry, with the
+        column symbol first.
 
         Columns: side (1 long, -1 short); decision, entry, exit (opens of those bars, UTC; NaT while open);
         entry_price, exit_price (slippage included); size (base units, of an equity that starts at 1 quote unit);
@@ -169,6 +170,11 @@ class BacktestResult:
         pair, prices and size are the first leg's; against_entry_price, against_exit_price, against_size the second's, on the
         other side of the market; net_return is on both legs' entry notional. An exit in parts shows its mean price.
         """
+        if symbol is None:
+            self.check(id)
+            parts = [(name, self.trades(id, name)) for name in self.symbols if self.trades_on(id, name)]
+            whole = pd.concat([part.assign(symbol=pd.array([name] * len(part), dtype="str")) for name, part in parts])
+            return whole[["symbol", *parts[0][1].columns]].sort_values("entry", kind="stable", ignore_index=True)
         ints, floats, extra, _ = self._captured(id, symbol)
         bars = self._arena.bars
         entry, leave = ints[:, walk.ENTRY], ints[:, walk.EXIT]
@@ -180,7 +186,7 @@ class BacktestResult:
         more: dict[str, np.ndarray] = {}
         if self._terms.carry.shape[2]:
             more["carry"] = extra[:, trace.CARRY]
-        if getattr(self.strategies[id], "against", None) is not None:
+        if self.strategies[id].against is not None:
             columns = {"entry_price": trace.OTHER_ENTRY, "exit_price": trace.OTHER_EXIT, "size": trace.OTHER_UNITS}
             more |= {f"against_{name}": extra[:, column] for name, column in columns.items()}
             notional = notional + extra[:, trace.OTHER_UNITS] * extra[:, trace.OTHER_ENTRY]
@@ -204,9 +210,11 @@ class BacktestResult:
             }
         )
 
-    def equity(self, id: str, symbol: str) -> pd.Series:
+    def equity(self, id: str, symbol: str | None = None) -> pd.Series:
         """Equity at the close of every bar of the symbol's span (carried over missing bars), from 1 before the first;
-        indexed by bar open, UTC."""
+        indexed by bar open, UTC. Without a symbol the growth of 1 by the pooled daily returns, indexed by day."""
+        if symbol is None:
+            return (1 + self.returns(id)).cumprod().rename("equity")
         ints, floats, _, worth = self._captured(id, symbol)
         s = self._symbol(symbol)
         begin, until = int(self._arena.spans[s, tile.SPAN_START]), int(self._arena.spans[s, tile.SPAN_STOP])
@@ -221,12 +229,41 @@ class BacktestResult:
         times = pd.DatetimeIndex(np.asarray(self._arena.bars.times[begin:until])).tz_localize("UTC")
         return pd.Series(values, index=times, name="equity")
 
-    def returns(self, id: str, symbol: str) -> pd.Series:
-        """Simple returns per bar of `equity`, the first against the starting equity; 0 after ruin."""
+    def returns(self, id: str, symbol: str | None = None) -> pd.Series:
+        """Simple returns per bar of `equity`, the first against the starting equity; 0 after ruin. Without a symbol the pooled
+        daily returns, indexed by day, UTC."""
+        if symbol is None:
+            self.check(id)
+            days = pd.DatetimeIndex(self.days).tz_localize("UTC")
+            return pd.Series(self.daily_returns[self._row[id]], index=days, name="return")
         equity = self.equity(id, symbol)
         before = np.concatenate([[1.0], equity.to_numpy()[:-1]])
         values = np.divide(equity.to_numpy(), before, out=np.ones(len(equity)), where=before > 0) - 1
         return pd.Series(values, index=equity.index, name="return")
+
+    def orders(self, id: str, symbol: str) -> pd.DataFrame:
+        """Every fill on one symbol: time, symbol, side, size, price, fees, reason, trade; see `exports.orders`."""
+        from strategy_pipeline.backtest.exports import orders
+
+        return orders(self, id, symbol)
+
+    def to_quantstats(self, id: str, symbol: str | None = None) -> pd.Series:
+        """Daily returns as quantstats, empyrical and pyfolio take them; see `exports.daily_returns`."""
+        from strategy_pipeline.backtest.exports import daily_returns
+
+        return daily_returns(self, id, symbol)
+
+    def to_vectorbt(self, id: str, symbol: str) -> Any:
+        """A `vectorbt.Portfolio` of the fills on one symbol (needs the extra ``peers``)."""
+        from strategy_pipeline.backtest.exports import vectorbt_portfolio
+
+        return vectorbt_portfolio(self, id, symbol)
+
+    def report(self, id: str, **options: Any) -> str:
+        """One strategy as a self-contained HTML page, the same bytes for the same result; see `report.strategy_report`."""
+        from strategy_pipeline.backtest.report import strategy_report
+
+        return strategy_report(self, id, **options)
 
     def trades_on(self, id: str, symbol: str) -> bool:
         """Whether a strategy of this result trades `symbol`."""
@@ -298,10 +335,14 @@ class BacktestResult:
             raise UnknownSymbolError(f"Expected one of {', '.join(self.symbols)}, was {symbol!r}; choose among the bars' symbols")
         return self.symbols.index(symbol)
 
-    def _benchmark(self, days: Any) -> np.ndarray:
-        """Daily returns of buying and holding each strategy's symbols in equal parts; 0 where none is listed."""
+    def benchmark_returns(self, rows: Any = slice(None)) -> np.ndarray:
+        """Daily returns of buying and holding each strategy's symbols in equal parts, of all strategies or of some rows of
+        `daily_returns`; float64 (n_rows, n_days), 0 on days when none is listed."""
+        return self._benchmark(slice(None), rows)
+
+    def _benchmark(self, days: Any, strategies: Any = slice(None)) -> np.ndarray:
         rows = self._arena.daily_benchmark[:, days]
-        masks, which = np.unique(self._applies, axis=0, return_inverse=True)
+        masks, which = np.unique(self._applies[strategies], axis=0, return_inverse=True)
         listed = ~np.isnan(rows)
         out = np.zeros((len(masks), rows.shape[1]))
         for number, mask in enumerate(masks):

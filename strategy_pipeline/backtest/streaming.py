@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
-from strategy_pipeline.backtest.metrics import UNDER_WATER, ZERO_VARIANCE
+from strategy_pipeline.backtest.metrics import STILL, UNDER_WATER, ZERO_VARIANCE
 from strategy_pipeline.backtest.trace import N_FILLS, OTHER_ENTRY, OTHER_UNITS, TAKEN, TURNED
 from strategy_pipeline.backtest.walk import (
     AFTER,
@@ -370,7 +370,7 @@ def accumulate(
         sums[Q95] = -upper
     spread = y_square - y_sum * y_sum / n
     time_square = n * (n * n - 1.0) / 12
-    alive = money > 0 and spread > ZERO_VARIANCE * y_square
+    alive = money > 0 and spread > ZERO_VARIANCE * y_square + n * STILL**2
     sums[STABILITY] = y_time * y_time / (spread * time_square) if alive else math.nan
     _count_trades(trade_ints, trade_floats, count, stop, traded_value, sums)
     if traced:

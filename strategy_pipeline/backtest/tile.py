@@ -10,10 +10,12 @@ import numpy as np
 from numba import njit
 
 from strategy_pipeline.backtest.bits import evaluate_rule
+from strategy_pipeline.backtest.pairs import walk_pair
 from strategy_pipeline.backtest.ranges import headline
 from strategy_pipeline.backtest.streaming import accumulate
 from strategy_pipeline.backtest.trace import N_EXTRA, trace
 from strategy_pipeline.backtest.walk import (
+    AGAINST,
     ENTER_LONG,
     ENTER_SHORT,
     EXIT_LONG,
@@ -74,16 +76,27 @@ def run_tile(
     returns = np.empty(n_bars)
     path = np.empty(n_bars)
     scrap = np.zeros(day_last.shape[0])
-    extra = np.empty((n_bars + 1 if traced else 1, N_EXTRA))
-    worth = np.empty(n_bars if traced else 1)
+    written = traced
+    for i in range(start, stop):
+        written |= ints[i, AGAINST] != 0
+    extra = np.empty((n_bars + 1 if written else 1, N_EXTRA))
+    worth = np.empty(n_bars if written else 1)
     for i in range(start, stop):
         row = order[i]
+        other = ints[i, AGAINST] - 1
+        followed = traced or other >= 0
         for s in range(n_symbols):
             span = spans[s]
             if applies[row, s] == 0 or span[SPAN_STOP] <= span[SPAN_START]:
                 continue
             signals(rows, steps, offsets, ints[i], s, present[s], stack, words)
-            if traced:
+            if other >= 0:
+                count = walk_pair(
+                    words[0], words[1], words[2], words[3], present[other], open_, close, marks, next_bar, aux, s, other, ints[i],
+                    floats[i], span[FIRST], span[STOP], span[LAST], spans[other, LAST], costs, slips, traded_value, carry, at_close,
+                    delay, trade_ints, trade_floats, extra, worth,
+                )  # fmt: skip
+            elif traced:
                 count = trace(
                     words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], marks[s], next_bar[s], aux, s, ints[i],
                     floats[i], span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], carry[0, s], carry[1, s],
@@ -95,14 +108,14 @@ def run_tile(
                     span[FIRST], span[STOP], span[LAST], span[IDLE], costs, slips[s], traded_value[s], at_close, market_targets, delay,
                     trade_ints, trade_floats,
                 )  # fmt: skip
-            if not full and not traced and headline(
+            if not full and not followed and headline(
                 trade_ints, trade_floats, count, marks[s], running[s], reaches[s], falls[s], span[SPAN_START], span[SPAN_STOP],
                 sums[row, s],
             ):  # fmt: skip
                 continue
             accumulate(
                 trade_ints, trade_floats, count, marks[s], log_marks[s], benchmark[s], benchmark_square[s], traded_value[s], day_last,
-                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, traced, extra, worth, sums[row, s],
+                span[DAY_FROM], span[DAY_TO], span[SPAN_START], span[SPAN_STOP], returns, path, followed, extra, worth, sums[row, s],
                 daily[row] if full else scrap,
             )  # fmt: skip
 
@@ -121,11 +134,21 @@ def capture(
     words = np.empty((4, present.shape[1]), dtype=np.uint64)
     trade_ints = np.empty((n_bars + 1, N_TRADE_INTS), dtype=np.int64)
     trade_floats = np.empty((n_bars + 1, N_TRADE_FLOATS))
-    extra = np.empty((n_bars + 1 if traced else 0, N_EXTRA))
-    worth = np.empty(n_bars if traced else 0)
+    other = ints[0, AGAINST] - 1
+    written = traced or other >= 0
+    extra = np.empty((n_bars + 1 if written else 0, N_EXTRA))
+    worth = np.empty(n_bars if written else 0)
     signals(rows, steps, offsets, ints[0], s, present[s], stack, words)
     span = spans[s]
-    if traced:
+    if other == s:
+        count = 0
+    elif other >= 0:
+        count = walk_pair(
+            words[0], words[1], words[2], words[3], present[other], open_, close, marks, next_bar, aux, s, other, ints[0], floats[0],
+            span[FIRST], span[STOP], span[LAST], spans[other, LAST], costs, slips, traded_value, carry, at_close, delay,
+            trade_ints, trade_floats, extra, worth,
+        )  # fmt: skip
+    elif traced:
         count = trace(
             words[0], words[1], words[2], words[3], open_[s], high[s], low[s], close[s], marks[s], next_bar[s], aux, s, ints[0],
             floats[0], span[FIRST], span[STOP], span[LAST], costs, slips[s], traded_value[s], carry[0, s], carry[1, s],

@@ -18,9 +18,9 @@ from strategy_pipeline.backtest.reference import KELLY_PROBE, KELLY_TRADES, WORS
 OPEN, SIGNAL, STOP, TRAIL, TAKE, TIME, DELISTED, RUINED = range(8)
 NONE, PERCENT, ATR = range(3)
 ALL_IN, FRACTION, VOLATILITY_TARGET, KELLY = range(4)
-# Columns of a strategy's integers, and of its floats.
+# Columns of a strategy's integers, and of its floats. AGAINST is the second leg's symbol plus one, 0 for none.
 (ENTER_LONG, ENTER_SHORT, EXIT_LONG, EXIT_SHORT, STOP_KIND, STOP_ROW, TAKE_KIND, TAKE_ROW, TRAIL_KIND, TRAIL_ROW,
- EVEN_KIND, EVEN_ROW, HOLD, COOLDOWN, SIZE_KIND, SIZE_ROW, N_INTS) = range(17)  # fmt: skip
+ EVEN_KIND, EVEN_ROW, HOLD, COOLDOWN, SIZE_KIND, SIZE_ROW, AGAINST, N_INTS) = range(18)  # fmt: skip
 STOP_VALUE, TAKE_VALUE, TRAIL_VALUE, EVEN_VALUE, SIZE_VALUE, N_FLOATS = range(6)
 # What trading costs: see `costs.Costs.table`.
 FEE, MAKER, IMPACT, CAPITAL, LOT, MIN_NOTIONAL, PARTICIPATION, N_COSTS = range(8)

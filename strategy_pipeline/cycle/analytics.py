@@ -95,6 +95,7 @@ def _inputs(workspace: Workspace, day: dt.date) -> ReportInputs:
     entries = [(i, e.state, e.since.isoformat(), e.reason) for i, e in book.entries.items()]
     quarantined = int(workspace.require("bars", day).facts.get("quarantined", 0))
     notes = [*workspace.source.notes(), *([f"{quarantined} rows of the day were set apart by the quality rules"] if quarantined else [])]
+    notes += familiarity_notes(workspace, day)
     return ReportInputs(
         day=day,
         source=workspace.source.name,
@@ -120,6 +121,18 @@ def _inputs(workspace: Workspace, day: dt.date) -> ReportInputs:
         fingerprint=workspace.settings.fingerprint,
         version=__version__,
     )
+
+
+def familiarity_notes(workspace: Workspace, day: dt.date) -> list[str]:
+    """What the page says of the day against the training of the models that answered."""
+    facts = workspace.require("forecasts", day).facts
+    notes = []
+    if "drift_summary" in facts:
+        verdict = {"yes": "UNUSUAL", "no": "usual", "unknown": "training too short to say what is usual"}[str(facts["drift_unusual"])]
+        notes.append(f"drift of the week since the training of {facts['drift_cutoff']}: {facts['drift_summary']} ({verdict})")
+    if facts["rows_refused"]:
+        notes.append(f"{facts['rows_refused']} of {facts['rows_judged']} rows are unlike training: the forecast there is its baseline's")
+    return notes
 
 
 def _curves(workspace: Workspace, day: dt.date, leaderboard: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from strategy_pipeline.market.calendars import calendar_of
 from strategy_pipeline.market.quality import check_bars, verify_bars, verify_observations
 
 MOST_QUARANTINED = 0.05  # share of a day's rows
+MOST_REFUSED = 0.10  # share of a day's rows; in training's held-out blocks it is one in a hundred
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,27 @@ def observations_are_sound(workspace: Workspace, day: dt.date, stage: str) -> Ve
     return Verdict(not failures, "; ".join(failures) or f"{rows} rows of two days pass", {"rows": rows})
 
 
+def features_have_not_drifted(workspace: Workspace, day: dt.date) -> Verdict:
+    """No more features drifted in the week through the day, against the return model's training, than training's own weeks show."""
+    facts = workspace.require("forecasts", day).facts
+    if "drifted_share" not in facts:
+        return Verdict(True, "too few rows to compare the week with training")
+    known = {name: facts[name] for name in ("drifted", "drifted_share", "drift_limit", "drift_cutoff") if name in facts}
+    if "drift_limit" not in facts:
+        return Verdict(True, f"{facts['drift_summary']}; training is too short to say what is usual", known)
+    remedy = "; a training on newer data may know this market: `strategy-pipeline train-models`" if facts["drift_unusual"] == "yes" else ""
+    return Verdict(facts["drift_unusual"] != "yes", f"{facts['drift_summary']}{remedy}", known)
+
+
+def rows_are_like_training(workspace: Workspace, day: dt.date) -> Verdict:
+    """At most a tenth of the day's rows are unlike the return model's training, so that its baseline answers there."""
+    facts = workspace.require("forecasts", day).facts
+    refused, judged = int(facts["rows_refused"]), int(facts["rows_judged"])
+    share = refused / max(judged, 1)
+    said = f"{refused} of {judged} rows are unlike training" + (", and the baseline answers there" if refused else "")
+    return Verdict(share <= MOST_REFUSED, said if judged else "no row to judge", {"refused": refused, "judged": judged})
+
+
 def failures(workspace: Workspace, asset: str, day: dt.date) -> list[str]:
     """What the blocking checks of an asset hold against a day, one line each; empty when it may be built on."""
     verdicts = {name: check.function(workspace, day) for name, check in CHECKS.items() if check.blocking and check.asset == asset}
@@ -136,4 +158,6 @@ CHECKS: dict[str, Check] = {
     "news_is_sound": Check("news", True, partial(observations_are_sound, stage="news")),
     "macro_is_sound": Check("macro", True, partial(observations_are_sound, stage="macro")),
     "fundamentals_are_sound": Check("fundamentals", True, partial(observations_are_sound, stage="fundamentals")),
+    "features_have_not_drifted": Check("forecasts", False, features_have_not_drifted),
+    "rows_are_like_training": Check("forecasts", False, rows_are_like_training),
 }

@@ -14,7 +14,7 @@ from strategy_pipeline.cycle.workspace import Workspace
 if TYPE_CHECKING:
     from strategy_pipeline.features import FeatureMatrix
 
-OBSERVED_BY_FEATURES = ("news", "social", "fear_greed", "macro", "fundamentals", "funding", "open_interest")
+OBSERVED_BY_FEATURES = ("news", "social", "fear_greed", "macro", "fundamentals", "funding", "open_interest", "book")
 
 
 def matrix(workspace: Workspace, day: dt.date) -> FeatureMatrix:
@@ -46,10 +46,16 @@ def features(workspace: Workspace, day: dt.date) -> StageReport:
         "feature_store",
         {
             "id": f"{workspace.settings.feature_set}-{day}", "feature_set": workspace.settings.feature_set, "version": whole.version,
-            "day": day.isoformat(), "path": artifact.path, "sha256": artifact.sha256, "n_features": n_features,
-            "symbols": list(whole.symbols), "unavailable": masked,
+            "day": day.isoformat(), "hash": whole.between(np.datetime64(day)).hash, "path": artifact.path, "sha256": artifact.sha256,
+            "n_features": n_features, "symbols": list(whole.symbols), "unavailable": masked,
         },
     )  # fmt: skip
     facts = {"features": n_features, "rows": len(frame), "known_share": round(known, 4), "unavailable": ", ".join(masked) or "none"}
     summary = f"{n_features} features, {len(frame):,} rows, {known:.0%} known" + (f", {len(masked)} unavailable" if masked else "")
-    return StageReport(summary, facts, artifacts=(artifact,))
+    read = {history_key(table): workspace.observed_digest(table, day) for table in OBSERVED_BY_FEATURES}
+    return StageReport(summary, facts, artifacts=(artifact,), inputs=read)
+
+
+def history_key(table: str) -> str:
+    """Under which name a record says what of an observation table could be known on its day."""
+    return f"observations/{table}_history"

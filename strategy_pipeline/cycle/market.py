@@ -11,14 +11,17 @@ import pandas as pd
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace
 from strategy_pipeline.errors import NoDataError
-from strategy_pipeline.market import Bars, MarketSource
+from strategy_pipeline.market import Bars, MarketSource, timeframes
 from strategy_pipeline.market.calendars import calendar_of, is_open
 from strategy_pipeline.market.quality import check_bars, check_observations
 from strategy_pipeline.market.sources.base import BAR_COLUMNS
 
 # How far back a day's ingestion looks again, days: rows about an earlier moment become known later (a
 # quarter's GDP a month after it ended), and a source that is asked every day must still pick them up.
-_LOOK_AGAIN = {"news": 2, "social": 2, "fear_greed": 3, "macro": 120, "fundamentals": 7, "funding": 2, "open_interest": 2, "executions": 2}
+_LOOK_AGAIN = {
+    "news": 2, "social": 2, "fear_greed": 3, "macro": 120, "fundamentals": 7, "funding": 2, "open_interest": 2, "book": 2,
+    "executions": 2,
+}  # fmt: skip
 # Slow series must be known when history starts, so their history starts earlier than the bars'.
 _EARLIER = dt.timedelta(days=400)
 
@@ -113,14 +116,14 @@ def macro(workspace: Workspace, day: dt.date) -> StageReport:
 
 
 def fundamentals(workspace: Workspace, day: dt.date) -> StageReport:
-    """Market cap, supply, addresses, funding and open interest."""
+    """Market cap, supply, addresses, funding and open interest; the order book as last seen before each close."""
     return _observed(workspace, "fundamentals", day)
 
 
 OBSERVED = {
     "news": ("news", "social", "fear_greed"),
     "macro": ("macro",),
-    "fundamentals": ("fundamentals", "funding", "open_interest"),
+    "fundamentals": ("fundamentals", "funding", "open_interest", "book"),
 }
 
 
@@ -170,13 +173,31 @@ def _ingest_bars(workspace: Workspace, start: pd.Timestamp, end: pd.Timestamp) -
 
 def _ingest_observations(workspace: Workspace, table: str, start: pd.Timestamp, end: pd.Timestamp, *, of_day: dt.date | None = None) -> int:
     """Stores the rows about [start, end); returns how many became known on the day, or in all."""
-    report = check_observations(table, workspace.source.observations(table, start, end))
+    frame = workspace.source.observations(table, start, end)
+    report = check_observations(table, last_of_each_bar(frame, workspace.timeframe) if table == "book" else frame)
     workspace.lake.upsert(quarantine_table(table), stamped(report.quarantine, start, end), start, end)
     workspace.lake.upsert(f"observations/{table}", report.clean, start, end)
     if of_day is None:
         return len(report.clean)
     available = report.clean["available_at"]
     return int(((available > pd.Timestamp(of_day, tz="UTC")) & (available <= workspace.close(of_day))).sum())
+
+
+def last_of_each_bar(book: pd.DataFrame, timeframe: str) -> pd.DataFrame:
+    """Of an order book table, the newest snapshot of each symbol that became known within each bar, all its levels.
+
+    A venue changes its quotes many times a second, and what is decided at closes reads no others. A snapshot known at the very
+    close belongs to the bar that closes.
+    """
+    if book.empty:
+        return book
+    known = book["available_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+    bar = pd.Series(timeframes.floor(known - np.timedelta64(1, "ns"), timeframe), index=book.index)
+    keys = [book["symbol"], bar]
+    newest = book["ts"] == book.groupby(keys)["ts"].transform("max")
+    rows = book[newest]
+    keys = [rows["symbol"], bar[newest]]
+    return rows[rows["available_at"] == rows.groupby(keys)["available_at"].transform("max")].reset_index(drop=True)
 
 
 def _broken_rules(rules: pd.DataFrame) -> pd.DataFrame | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from strategy_pipeline.cycle import fits
+from strategy_pipeline.cycle import familiar, fits
 from strategy_pipeline.cycle.features import matrix
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
@@ -50,7 +50,11 @@ def _train(workspace: Workspace, stage: str, cutoff: dt.date) -> StageReport:
     )  # fmt: skip
     fit = fit_kind(kind, model, bars, features, cutoff=cutoff, seed=seed, cache=fits.cache(workspace))
     metrics = _known(fit.metrics)
-    entry = {"stage": stage, "model": fit.model.model, "key": fit.key, "sha256": fit.content, "accepted": fit.accepted, "metrics": metrics}
+    entry: dict[str, Any] = {
+        "stage": stage, "model": fit.model.model, "key": fit.key, "sha256": fit.content, "accepted": fit.accepted, "metrics": metrics,
+    }  # fmt: skip
+    if model.uses_features:
+        entry["familiar"] = familiar.at_training(workspace, cutoff).entry
     return _registered(workspace, stage, cutoff, entry, fit.payload, len(history.fits))
 
 
@@ -86,7 +90,7 @@ def rl_agents(workspace: Workspace, cutoff: dt.date) -> StageReport:
     content = hashlib.sha256(payloads).hexdigest()
     entry = {
         "stage": "rl_agents", "model": "rl_agents", "sha256": content, "accepted": any(e["accepted"] for e in entries.values()),
-        "agents": entries, "metrics": {},
+        "agents": entries, "metrics": {}, "familiar": familiar.at_training(workspace, cutoff).entry,
     }  # fmt: skip
     done = _registered(workspace, "rl_agents", cutoff, entry, payloads, len(history.fits))
     return StageReport(done.summary, done.facts, table=pd.DataFrame(reports), outputs=done.outputs)

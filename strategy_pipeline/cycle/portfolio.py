@@ -138,11 +138,12 @@ def signals(workspace: Workspace, day: dt.date) -> StageReport:
     standing = {name: [_last(row) for row in values] for name, values in predictions.named_series(workspace, day).items()
                 if name.startswith("forecast.volatility_")}  # fmt: skip
     volatility = pd.Series(next(iter(standing.values())), index=list(bars.symbols)) / np.sqrt(365)
+    weights["reasons"] = with_familiarity(weights, forecasts, actions)
     sides = np.sign(weights.set_index("symbol")["weight"])
     made = make_signals(
         weights, prices=prices, as_of=workspace.close(day), valid_for=VALID_FOR,
         levels=protective_levels(prices, volatility, sides), positions=held if len(held) else None,
-        votes=_by_symbol(actions),
+        votes=_by_symbol(actions[[name for name in map(str, actions) if name.startswith("agent.")]]),
         predictions=_by_symbol(forecasts),
         max_weight=limits_of(workspace, day).max_weight, reason=mode["reason"],
     )  # fmt: skip
@@ -161,6 +162,20 @@ def signals(workspace: Workspace, day: dt.date) -> StageReport:
     facts: dict[str, Any] = {side: int(counts.get(side, 0)) for side in ("long", "short", "flat")}
     facts["valid_until"] = str(as_of + VALID_FOR)
     return StageReport(said, facts, table=frame[["symbol", "side", "strength", "target_weight", "reason"]], artifacts=(artifact,))
+
+
+def with_familiarity(weights: pd.DataFrame, forecasts: pd.DataFrame, actions: pd.DataFrame) -> list[str]:
+    """The weights' reasons, with a word where the last row of a symbol is unlike what models or agents were trained on."""
+    verdicts = {"forecast.familiar_": (forecasts, "the forecast is its baseline's"), "familiar.": (actions, "agents hold nothing")}
+    found = []
+    for row in weights.to_dict("records"):
+        parts = [str(row["reasons"])] if row.get("reasons") else []
+        for prefix, (frame, treatment) in verdicts.items():
+            columns = [name for name in map(str, frame) if name.startswith(prefix)]
+            if row["symbol"] in frame.index and bool((frame.loc[row["symbol"], columns] < 1).any()):
+                parts.append(f"features unlike training, so {treatment}")
+        found.append("; ".join(parts))
+    return found
 
 
 def signals_of(workspace: Workspace, day: dt.date) -> list[Signal]:

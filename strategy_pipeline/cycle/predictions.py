@@ -2,21 +2,30 @@
 
 A series at bar t comes from the newest accepted model whose cutoff is not after t's day, so a day's series are
 the same whenever they are computed, and no backtest sees an in-sample prediction.
+
+A model that reads features answers only at rows like those it was trained on (`familiar`). At others its baseline answers
+with confidence 0, an agent holds nothing, and ``forecast.familiar_24h`` and ``familiar.agents`` are below 1 there.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.cycle import fits
+from strategy_pipeline.cycle import familiar, fits
 from strategy_pipeline.cycle.features import matrix
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import Workspace, costs_of
 from strategy_pipeline.errors import MissingInputError
 from strategy_pipeline.market import Bars
+
+if TYPE_CHECKING:
+    from strategy_pipeline.agents.history import AgentHistory
+    from strategy_pipeline.forecasting.history import History
 
 Series = dict[str, np.ndarray]
 # Features that rules may read by name, beside macro, fundamentals and leverage readings, which keep their own.
@@ -52,9 +61,10 @@ def first_known_days(workspace: Workspace, day: dt.date) -> dict[str, np.datetim
 
 
 def observed(workspace: Workspace, day: dt.date) -> Series:
-    """Sentiment, macro and fundamental readings as series, from the feature matrix; only those that have data."""
+    """Sentiment, macro and fundamental readings as series, from the feature matrix; levels of indices and quotes of the order book
+    (``macro.vix``, ``book.bid``), which indicators read by name. Only those that have data."""
     from strategy_pipeline.features import FEATURE_SETS
-    from strategy_pipeline.indicators import macro_series
+    from strategy_pipeline.indicators import book_series, macro_series
 
     whole = matrix(workspace, day)
     block_of = {feature.name: feature.block for feature in FEATURE_SETS[whole.feature_set].features(whole.timeframe)}
@@ -63,8 +73,12 @@ def observed(workspace: Workspace, day: dt.date) -> Series:
         called = _NAMED.get(name) or (f"{block_of[name]}.{name}" if block_of[name] in _NAMED_BLOCKS else None)
         if there and called:
             found[called] = whole.column(name).astype(np.float64)
-    levels = workspace.observations("macro", day)
-    return found | (macro_series(levels, workspace.bars(day)) if len(levels) else {})
+    for table, series in (("macro", macro_series), ("book", book_series)):
+        rows = workspace.observations(table, day)
+        if len(rows):
+            made = series(rows, workspace.bars(day))
+            found |= {name: values for name, values in made.items() if np.isfinite(values).any()}
+    return found
 
 
 def regimes(workspace: Workspace, day: dt.date) -> StageReport:
@@ -85,19 +99,59 @@ def regimes(workspace: Workspace, day: dt.date) -> StageReport:
     recent = pd.DataFrame(series["regime.turbulent"][:, -24 * 60 :]).mean().to_numpy()
     return StageReport(
         summary, {"symbols": len(last)}, table=last.reset_index(), line=recent, artifacts=(artifact,),
-        inputs=_cutoffs(workspace, ("regime_model",), day),
+        inputs=answering(workspace, ("regime_model",), day),
     )  # fmt: skip
 
 
 def forecasts(workspace: Workspace, day: dt.date) -> StageReport:
-    """Return, volatility, interval, direction and confidence for the next 24 hours, per symbol."""
+    """Return, volatility, interval, direction and confidence for the next 24 hours, per symbol; drift since training.
+
+    Rows unlike the return model's training get its baseline's forecast. The week through the day is compared with the training
+    window, feature by feature: the comparison is stored, entered in the feature store, and judged by a check.
+    """
     series = _forecasts(workspace, day)
     frame = day_rows(workspace.bars(day), series, day)
-    artifact = workspace.lake.write(f"predictions/forecasts/{day}.parquet", frame)
+    artifacts = [workspace.lake.write(f"predictions/forecasts/{day}.parquet", frame)]
     last = frame.groupby("symbol", sort=False).last().reset_index()
-    summary = f"{len(series)} series of {len(last)} symbols" if _any_bar(workspace, day) else f"no bar on {day}, so no new forecast"
-    answered = _cutoffs(workspace, ("volatility_models", "forecaster"), day)
-    return StageReport(summary, {"series": len(series), "symbols": len(last)}, table=last, artifacts=(artifact,), inputs=answered)
+    refused, judged = refusals(frame)
+    facts: dict[str, Any] = {"series": len(series), "symbols": len(last), "rows_judged": judged, "rows_refused": refused}
+    said = [f"{len(series)} series of {len(last)} symbols" if _any_bar(workspace, day) else f"no bar on {day}, so no new forecast"]
+    if refused:
+        said.append(f"{refused} of {judged} rows are unlike training: the baseline answers there")
+    cutoff = _history(workspace, ("volatility_models", "forecaster"), day).answers["returns"]
+    report = familiar.drift(workspace, day, cutoff[-1][1]) if cutoff else None
+    if report is not None:
+        artifacts.append(workspace.lake.write(drift_path(day), report.table))
+        limit = _plain(report.limit)
+        facts |= {
+            "drifted": len(report.drifted), "drifted_share": round(report.share, 6), "drift_cutoff": cutoff[-1][1],
+            "drift_summary": report.summary, "drift_unusual": "yes" if report.unusual else "no" if limit is not None else "unknown",
+        } | ({} if limit is None else {"drift_limit": round(limit, 6)})  # fmt: skip
+        if report.unusual:
+            said.append(report.summary)
+        workspace.documents.upsert(
+            "feature_store",
+            {
+                "id": f"drift-{workspace.settings.feature_set}-{day}", "feature_set": workspace.settings.feature_set,
+                "day": day.isoformat(), "cutoff": cutoff[-1][1], "path": artifacts[-1].path, "sha256": artifacts[-1].sha256,
+                "share": round(report.share, 6), "limit": None if limit is None else round(limit, 6), "unusual": report.unusual,
+                "drifted": list(report.drifted), "rows": report.recent_rows, "training_rows": report.reference_rows,
+                "rows_refused": refused, "rows_judged": judged,
+            },
+        )  # fmt: skip
+    answered = answering(workspace, ("volatility_models", "forecaster"), day)
+    return StageReport("; ".join(said), facts, table=last, artifacts=tuple(artifacts), inputs=answered)
+
+
+def drift_path(day: dt.date) -> str:
+    """Where the day's comparison with training lies: a row per feature, worst first."""
+    return f"predictions/drift/{day}.parquet"
+
+
+def refusals(frame: pd.DataFrame) -> tuple[int, int]:
+    """How many of a day's rows the gate refused, and how many it judged."""
+    verdicts = [frame[name] for name in map(str, frame) if name.startswith("forecast.familiar_")]
+    return sum(int((one == 0).sum()) for one in verdicts), sum(int(one.notna().sum()) for one in verdicts)
 
 
 def agent_actions(workspace: Workspace, day: dt.date) -> StageReport:
@@ -106,10 +160,15 @@ def agent_actions(workspace: Workspace, day: dt.date) -> StageReport:
     frame = day_rows(workspace.bars(day), series, day)
     artifact = workspace.lake.write(f"predictions/agent_actions/{day}.parquet", frame)
     last = frame.groupby("symbol", sort=False).last().reset_index()
+    known = frame["familiar.agents"]
+    refused, judged = int((known < 1).sum()), int(known.notna().sum())
     mean = float(np.nanmean(last["agent.vote"])) if last["agent.vote"].notna().any() else float("nan")
     said = f"mean vote {mean:+.2f}" if mean == mean else "no agent acts" if _any_bar(workspace, day) else f"no bar on {day}, so no action"
-    summary, answered = f"{len(last)} symbols, {said}", _cutoffs(workspace, ("rl_agents",), day)
-    return StageReport(summary, {"symbols": len(last)}, table=last, artifacts=(artifact,), inputs=answered)
+    summary, answered = f"{len(last)} symbols, {said}", answering(workspace, ("rl_agents",), day)
+    if refused:
+        summary += f"; {refused} of {judged} rows are unlike training: nothing is held there"
+    facts = {"symbols": len(last), "rows_judged": judged, "rows_refused": refused}
+    return StageReport(summary, facts, table=last, artifacts=(artifact,), inputs=answered)
 
 
 def _any_bar(workspace: Workspace, day: dt.date) -> bool:
@@ -134,39 +193,46 @@ def day_rows(bars: Bars, series: Series, day: dt.date) -> pd.DataFrame:
 
 
 def _regimes(workspace: Workspace, day: dt.date) -> Series:
-    return workspace.remember(("regimes", day), lambda: _predicted(workspace, ("regime_model",), day))
+    return _history(workspace, ("regime_model",), day).series
 
 
 def _forecasts(workspace: Workspace, day: dt.date) -> Series:
-    return workspace.remember(("forecasts", day), lambda: _predicted(workspace, ("volatility_models", "forecaster"), day))
-
-
-def _predicted(workspace: Workspace, stages: tuple[str, ...], day: dt.date) -> Series:
-    from strategy_pipeline.forecasting import fit_history
-
-    _require_models(workspace, stages, day)
-    sizes = workspace.settings.sizes
-    everyone = fits.forecasters(workspace)
-    history = fit_history(
-        workspace.bars(day), matrix(workspace, day), forecasters={fits.KINDS[stage]: everyone[fits.KINDS[stage]] for stage in stages},
-        refit_days=sizes.refit_days, first_fit_days=sizes.first_fit_days, seed=fits.training_seed(workspace),
-        cache=fits.cache(workspace), extra_cutoffs=fits.extra_cutoffs(workspace, stages, day),
-    )  # fmt: skip
-    return history.series
+    return _history(workspace, ("volatility_models", "forecaster"), day).series
 
 
 def _actions(workspace: Workspace, day: dt.date) -> Series:
+    return _agents(workspace, day).series
+
+
+def _history(workspace: Workspace, stages: tuple[str, ...], day: dt.date) -> History:
+    from strategy_pipeline.forecasting import fit_history
+
+    def make() -> History:
+        _require_models(workspace, stages, day)
+        sizes = workspace.settings.sizes
+        everyone = fits.forecasters(workspace)
+        return fit_history(
+            workspace.bars(day), matrix(workspace, day),
+            forecasters={fits.KINDS[stage]: everyone[fits.KINDS[stage]] for stage in stages}, refit_days=sizes.refit_days,
+            first_fit_days=sizes.first_fit_days, seed=fits.training_seed(workspace), cache=fits.cache(workspace),
+            extra_cutoffs=fits.extra_cutoffs(workspace, stages, day), judge=familiar.judge(workspace, day),
+        )  # fmt: skip
+
+    return workspace.remember(("history", stages, day), make)
+
+
+def _agents(workspace: Workspace, day: dt.date) -> AgentHistory:
     from strategy_pipeline.agents import agent_history
 
-    def make() -> Series:
+    def make() -> AgentHistory:
         _require_models(workspace, ("rl_agents",), day)
         sizes = workspace.settings.sizes
-        history = agent_history(
+        return agent_history(
             workspace.bars(day), matrix(workspace, day), refit_days=sizes.refit_days, first_fit_days=sizes.first_fit_days,
             steps=sizes.agent_steps, seed=fits.training_seed(workspace), cache=fits.cache(workspace),
             costs=costs_of(workspace), extra_cutoffs=fits.extra_cutoffs(workspace, ("rl_agents",), day),
+            judge=familiar.judge(workspace, day),
         )  # fmt: skip
-        return history.series
 
     return workspace.remember(("actions", day), make)
 
@@ -180,13 +246,16 @@ def _require_models(workspace: Workspace, stages: tuple[str, ...], day: dt.date)
             )
 
 
-def _cutoffs(workspace: Workspace, stages: tuple[str, ...], day: dt.date) -> dict[str, str]:
-    """For the record: which model answered."""
-    found = {}
-    for stage in stages:
-        newest = fits.registered(workspace, stage, day)[-1]
-        found[f"{stage}@{newest}"] = str(fits.entry_of(workspace, stage, newest)["sha256"])
-    return found
+def answering(workspace: Workspace, stages: tuple[str, ...], day: dt.date) -> dict[str, str]:
+    """For the record: the fits that answer at the last bar of `day`, as ``kind@cutoff``, with the SHA-256 of their bytes.
+
+    Not always the newest ones: one that did not beat its baseline leaves an older, accepted one answering.
+    """
+    history = _agents(workspace, day) if stages == ("rl_agents",) else _history(workspace, stages, day)
+    content = {(fit.kind.removeprefix("agent_"), fit.cutoff): fit.content for fit in history.fits}
+    newest: Mapping[str, str] = {kind: spans[-1][1] for kind, spans in history.answers.items() if spans}
+    stage_of = {kind: stage for stage, kind in fits.KINDS.items()}
+    return {f"{stage_of.get(kind, f'rl_agents.{kind}')}@{cutoff}": content[kind, cutoff] for kind, cutoff in newest.items()}
 
 
 def _plain(value: float) -> float | None:

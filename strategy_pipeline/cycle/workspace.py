@@ -252,11 +252,27 @@ class Workspace:
 
         return fits.due(self, day)
 
+    def observed_digest(self, table: str, day: dt.date) -> str:
+        """A digest of the rows of an observation table that could be known at the close of `day`, whatever their order."""
+        return self._observed_digests(table, [day])[0]
+
+    def _observed_digests(self, table: str, days: list[dt.date]) -> list[str]:
+        frame = self.lake.scan(f"observations/{table}", None, self.known_until(days[-1]))
+        if frame.empty:
+            return ["0-0"] * len(days)
+        content = pd.util.hash_pandas_object(frame, index=False).to_numpy(dtype=np.uint64)
+        found = []
+        for day in days:
+            known = ((frame["ts"] < self.known_until(day)) & (frame["available_at"] <= self.close(day))).to_numpy()
+            found.append(f"{int(known.sum())}-{int(content[known].sum(dtype=np.uint64)):016x}")
+        return found
+
     def stale_after(self, day: dt.date) -> list[dt.date]:
         """Later days that were built on what `day` was before it was run again, oldest first.
 
-        Each later day's record says what it read: the book of the day before, and the bars through its own
-        day. The first one that read something else than what is there now is stale, and all after it.
+        Each later day's record says what it read: the book of the day before, the bars through its own day, and the news,
+        macro values and other observations known by its close. The first one that read something else than what is there now
+        is stale, and all after it.
         """
         later = [d for d in records.days_of(self.lake, "strategy_book") if d > day]
         if not later:
@@ -266,7 +282,25 @@ class Workspace:
         same_book = later[0] != day + DAY or (own and following and following.inputs.get("strategy_book@yesterday") == own.digest)
         backtests = self.record("backtests", later[0])
         same_bars = bool(backtests and backtests.inputs.get("bars_history") == self.bars(later[0]).fingerprint)
-        return [] if same_book and same_bars else later
+        if not (same_book and same_bars):
+            return later
+        changed = self._first_changed_observation(later)
+        return [] if changed is None else later[changed:]
+
+    def _first_changed_observation(self, days: list[dt.date]) -> int | None:
+        """Position of the first of some days whose features read other observations than are there now; None where none did."""
+        from strategy_pipeline.cycle.features import OBSERVED_BY_FEATURES, history_key
+
+        kept = [self.record("features", day) for day in days]
+        first: int | None = None
+        for table in OBSERVED_BY_FEATURES:
+            now = self._observed_digests(table, days)
+            for position, record in enumerate(kept[:first]):
+                then = record.inputs.get(history_key(table)) if record is not None else None
+                if then is not None and then != now[position]:
+                    first = position
+                    break
+        return first
 
     def newest_day(self, stage: str) -> dt.date | None:
         """The newest day a stage has run for, None when it never has."""

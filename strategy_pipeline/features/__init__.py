@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.features.describe import feature_table
     from strategy_pipeline.features.drift import DriftReference, DriftReport
     from strategy_pipeline.features.entities import EntityMatcher
+    from strategy_pipeline.features.familiarity import Familiarity
     from strategy_pipeline.features.gate import DissimilarityGate
     from strategy_pipeline.features.matrix import FeatureMatrix
     from strategy_pipeline.features.scaling import RankScaler, RobustScaler
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from strategy_pipeline.features.sets import FEATURE_SETS, Feature, FeatureSet, UnknownFeatureSetError
 
 __all__ = [
-    "FEATURE_SETS", "DissimilarityGate", "DriftReference", "DriftReport", "EntityMatcher", "Feature", "FeatureMatrix", "FeatureSet",
-    "RankScaler", "RobustScaler", "TextScorer", "UnknownFeatureSetError", "build", "feature_table", "score_text", "text_scorer",
+    "FEATURE_SETS", "DissimilarityGate", "DriftReference", "DriftReport", "EntityMatcher", "Familiarity", "Feature", "FeatureMatrix",
+    "FeatureSet", "RankScaler", "RobustScaler", "TextScorer", "UnknownFeatureSetError", "build", "feature_table", "score_text",
+    "text_scorer",
 ]  # fmt: skip
 
 _HOME = {
@@ -32,6 +34,7 @@ _HOME = {
     "describe": ("feature_table",),
     "drift": ("DriftReference", "DriftReport"),
     "entities": ("EntityMatcher",),
+    "familiarity": ("Familiarity",),
     "gate": ("DissimilarityGate",),
     "matrix": ("FeatureMatrix",),
     "scaling": ("RankScaler", "RobustScaler"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from strategy_pipeline.features.sets import Feature
 from strategy_pipeline.indicators import Arithmetic, Number, Series, Value, term
 
@@ -209,6 +211,15 @@ def _on_higher(*, short: bool) -> dict[str, Value]:
     }
 
 
+def _world_correlations(timeframe: str) -> dict[str, Value]:
+    """Correlation of daily returns with the world's markets over 60 days, in bars; of bars as long as a day, over 60 of them."""
+    from strategy_pipeline.market.timeframes import duration
+
+    day = max(1, round(float(np.timedelta64(1, "D") / duration(timeframe))))
+    markets = ("sp500", "nasdaq", "dxy", "vix")
+    return {f"correlation_{name}_60d": on(f"correlation_{name}", length=60 * day, horizon=day) for name in markets}
+
+
 def further(timeframe: str) -> tuple[Feature, ...]:
     """What the full set adds."""
     candles = ("cdlengulfing", "cdlhammer", "cdlshootingstar", "cdlmorningstar", "cdleveningstar", "cdldoji", "cdlharami")
@@ -280,6 +291,7 @@ def further(timeframe: str) -> tuple[Feature, ...]:
             downside_beta_336=on("downside_beta", length=336),
             relative_volatility_96=on("relative_volatility", length=96),
             dispersion_168=on("dispersion", length=168),
+            **_world_correlations(timeframe),
         ),
         *_block(
             "regime",

@@ -16,7 +16,7 @@ from strategy_pipeline.features.matrix import FeatureMatrix
 from strategy_pipeline.features.sets import Feature, FeatureSet
 from strategy_pipeline.features.sets import feature_set as named_set
 from strategy_pipeline.features.world import World
-from strategy_pipeline.indicators import Arithmetic, Bank, Series, Value, first_bar_needed, spec
+from strategy_pipeline.indicators import Arithmetic, Bank, Series, Value, book_series, first_bar_needed, macro_series, spec
 from strategy_pipeline.indicators.registry import FIELDS
 
 if TYPE_CHECKING:
@@ -64,17 +64,20 @@ def build(
     """
     chosen = named_set(feature_set) if isinstance(feature_set, str) else feature_set
     features = chosen.features(bars.timeframe)
-    usable = np.array([feature.value is None or _has_fields(feature.value, bars) for feature in features], dtype=bool)
+    reads_named = any(feature.value is not None and named_series_of(feature.value) for feature in features)
+    named = _named_series(observations, bars) if reads_named else {}
+    usable = np.array([feature.value is None or _readable(feature.value, bars, named) for feature in features], dtype=bool)
     first = 0
     if start is not None:
         first = _index_of(bars, start)
         kept = [feature.value for feature, use in zip(features, usable, strict=True) if use and feature.value is not None]
         earliest = _earliest(bars, kept, first)
         bars, first = bars.between(bars.times[earliest], None), first - earliest
+        named = {name: values[:, earliest:] for name, values in named.items()}
     rows = bars.n_bars - first
     # Filled feature by feature, so that writes are contiguous; one transposition at the end.
     planes = np.full((len(features), bars.n_symbols, rows), np.nan, dtype=np.float32)
-    _price_columns(bars, features, usable, first, planes, workers)
+    _price_columns(bars, features, usable, first, planes, workers, named)
     world = World(observations, bars.symbols, bars.available_at[first:], scorer)
     for column, feature in enumerate(features):
         if feature.read is not None:
@@ -92,9 +95,10 @@ def build(
 
 
 def _price_columns(
-    bars: Bars, features: Sequence[Feature], usable: np.ndarray, first: int, planes: np.ndarray, workers: int
+    bars: Bars, features: Sequence[Feature], usable: np.ndarray, first: int, planes: np.ndarray, workers: int,
+    named: Mapping[str, np.ndarray],
 ) -> None:  # fmt: skip
-    bank = Bank(bars, workers=workers)
+    bank = Bank(bars, series=named, workers=workers)
     wanted = [(column, feature.value) for column, feature in enumerate(features) if feature.value is not None and usable[column]]
     # A block at a time: indicators shared within it are computed together, and only it is held beside the matrix.
     for low in range(0, len(wanted), 32):
@@ -118,6 +122,31 @@ def _earliest(bars: Bars, values: Sequence[Value], first: int) -> int:
     return min((first_bar_needed(value, bank, first) for value in values), default=first)
 
 
+def _named_series(observations: Mapping[str, pd.DataFrame] | None, bars: Bars) -> dict[str, np.ndarray]:
+    """Levels of the world's markets and quotes of the order book as named series, those that the tables have."""
+    found: dict[str, np.ndarray] = {}
+    for name, make in (("macro", macro_series), ("book", book_series)):
+        table = (observations or {}).get(name)
+        if table is not None and len(table):
+            found |= make(table, bars)
+    return found
+
+
+def named_series_of(value: Value) -> tuple[str, ...]:
+    """The named series that an expression reads, through its indicators."""
+    if isinstance(value, Arithmetic):
+        return tuple(name for operand in value.operands for name in named_series_of(operand))
+    if not isinstance(value, Series) or value.name in FIELDS:
+        return ()
+    own = (value.name,) if "." in value.name else spec(value.name).named_inputs
+    return (*own, *(name for each in value.inputs for name in named_series_of(each)))
+
+
+def _readable(value: Value, bars: Bars, named: Mapping[str, np.ndarray]) -> bool:
+    """Whether the bars carry every optional field that the expression reads, and the named series are there."""
+    return all(name in named for name in named_series_of(value)) and _has_fields(value, bars)
+
+
 def _has_fields(value: Value, bars: Bars) -> bool:
     """Whether the bars carry every optional field that the expression reads."""
     if isinstance(value, Arithmetic):
@@ -126,6 +155,8 @@ def _has_fields(value: Value, bars: Bars) -> bool:
         return True
     if value.name in FIELDS:
         return getattr(bars, value.name) is not None
+    if "." in value.name:
+        return True
     return all(getattr(bars, name) is not None for name in spec(value.name).requires) and all(
         _has_fields(each, bars) for each in value.inputs
     )

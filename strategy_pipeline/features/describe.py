@@ -10,9 +10,11 @@ import sys
 import numpy as np
 import pandas as pd
 
+from strategy_pipeline.features.building import named_series_of
 from strategy_pipeline.features.sets import FEATURE_SETS, Feature, FeatureSet, feature_set
 from strategy_pipeline.features.world import World
 from strategy_pipeline.indicators import Arithmetic, Number, Series, Value, spec
+from strategy_pipeline.indicators.named import MACRO_LEVELS
 from strategy_pipeline.indicators.registry import FIELDS
 
 _TIMEFRAME = "1h"
@@ -43,8 +45,10 @@ def feature_table(which: str | FeatureSet = "full", timeframe: str = _TIMEFRAME)
     rows = []
     for feature in chosen.features(timeframe):
         if feature.value is not None:
-            fields = ", ".join(sorted(_fields(feature.value))) or "time"
-            rows.append((feature.name, feature.block, feature.lookback(timeframe), f"bars: {fields}", text(feature.value)))
+            source = f"bars: {', '.join(sorted(_fields(feature.value))) or 'time'}"
+            for name in dict.fromkeys(named_series_of(feature.value)):
+                source += f"; macro: {', '.join(MACRO_LEVELS[name])}" if name in MACRO_LEVELS else f"; {name.replace('.', ': ')}"
+            rows.append((feature.name, feature.block, feature.lookback(timeframe), source, text(feature.value)))
         else:
             rows.append((feature.name, feature.block, 1, _source(feature), "as known at each close"))
     return pd.DataFrame(rows, columns=["feature", "block", "lookback", "source", "definition"])
@@ -62,7 +66,7 @@ def text(value: Value) -> str:
             else []
         )
         where = f"@{value.timeframe}" if value.timeframe else ""
-        arguments = f"({', '.join([*inputs, *given])})" if inputs or given or value.name not in FIELDS else ""
+        arguments = f"({', '.join([*inputs, *given])})" if inputs or given or (value.name not in FIELDS and "." not in value.name) else ""
         return f"{value.name}{arguments}{where}" + (f".{value.output}" if value.output not in (None, "value") else "")
     if value.op not in "+-*/":
         return f"{value.op}({', '.join(text(one) for one in value.operands)})"
@@ -78,6 +82,8 @@ def _fields(value: Value) -> set[str]:
         return set().union(*(_fields(one) for one in value.operands))
     if value.name in FIELDS:
         return {value.name}
+    if "." in value.name:
+        return set()
     entry = spec(value.name)
     own = {name for name in (*entry.inputs, *entry.requires) if name in FIELDS}
     return own.union(*(_fields(one) for one in value.inputs))

@@ -84,6 +84,7 @@ def _full(timeframe: str) -> tuple[Feature, ...]:
 
 # Standard 2 and full 2 score texts that bring no score with the lexicon of finance and crypto, and find their assets by name;
 # full 2 adds the regime block, order book, dispersion and surprise of texts, more fundamentals, volume nodes and calendar.
+# Full 3 adds correlations to the S&P 500, the NASDAQ, the dollar index and the VIX.
 FEATURE_SETS: dict[str, FeatureSet] = {
     one.name: one
     for one in (
@@ -91,7 +92,7 @@ FEATURE_SETS: dict[str, FeatureSet] = {
         FeatureSet(
             "standard", "2", "returns, trend, momentum, volatility, volume, flow, universe, two higher timeframes, world", _standard
         ),
-        FeatureSet("full", "2", "standard and the slower statistics, structure, regimes, liquidity, quotes and release data", _full),
+        FeatureSet("full", "3", "standard and the slower statistics, structure, regimes, liquidity, quotes and release data", _full),
     )
 }
 

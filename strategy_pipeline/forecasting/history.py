@@ -21,6 +21,9 @@ from strategy_pipeline.forecasting.panel import Panel
 
 # What a cache is: given a key and how to make the bytes, it returns those it keeps or makes and keeps them.
 Cache = Callable[[str, Callable[[], bytes]], bytes]
+# Whether rows are like those a fit was trained on: given its cutoff day (ISO) and a range of bars [first, end) of those that the
+# history is made of, float64 (n_symbols, end - first): 1 like them, 0 not, NaN not judged. Each row is judged by itself.
+Judge = Callable[[str, int, int], np.ndarray]
 
 GRID_START = np.datetime64("2000-01-01", "D")
 SERIES = (
@@ -54,7 +57,8 @@ class History:
     """Named series, float64 (n_symbols, n_bars), NaN before the first fit; the fits; and cutoffs skipped, with the reason.
 
     Series and positions stand on the bars given, NaN at those where no symbol trades.
-    `answers[kind]` lists (first bar, kind's cutoff that answers from there on).
+    `answers[kind]` lists (first bar, kind's cutoff that answers from there on). With a judge, the series
+    ``forecast.familiar_24h`` says where the return model answers (1) and where its baseline does (0).
     """
 
     series: dict[str, np.ndarray] = field(repr=False)
@@ -140,6 +144,7 @@ def fit_history(
     cache: Cache | None = None,
     extra_cutoffs: Iterable[Any] = (),
     level: float = 0.9,
+    judge: Judge | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> History:
     """Walk forward: refit every kind at each cutoff, predict each bar by the newest accepted fit not after its day.
@@ -151,6 +156,8 @@ def fit_history(
     refit_days, first_fit_days : see `calendar_cutoffs`
     cache : keeps the bytes of fits, see `Cache`
     level : coverage of the interval
+    judge : refuses rows unlike a fit's training; there the model's baseline answers (`Forecaster.stand_in`), with confidence 0.
+        Models of prices alone are not judged: they have no other inputs, and a wild market is what they are asked about
     progress : called with one line before each fit
 
     Until a kind has an accepted fit its newest one answers: where no member beat its baseline that is the baseline itself.
@@ -178,16 +185,24 @@ def fit_history(
             answering = chosen[kind]
             if fit.accepted or not answering or not answering[-1][1].accepted:
                 answering.append((panel.index_of(cutoff), fit))
-    raw = _predict(panel, forecasters, chosen)
+    raw, familiar = _predict(panel, forecasters, chosen, judge)
     answers = {kind: [(panel.bar_of(first), fit.cutoff) for first, fit in spans] for kind, spans in chosen.items()}
-    series = {name: panel.on_grid(values) for name, values in _named(panel, raw, level).items()}
+    named = _named(panel, raw, level) | {f"forecast.familiar_{panel.horizon.label}": values for values in familiar}
+    series = {name: panel.on_grid(values) for name, values in named.items()}
     for values in series.values():
         values.flags.writeable = False
     return History(series, tuple(fits), tuple(skipped), answers)
 
 
-def _predict(panel: Panel, forecasters: Mapping[str, Forecaster], chosen: Mapping[str, list[tuple[int, Fit]]]) -> dict[str, np.ndarray]:
-    """Each kind's outputs, every span by the fit that answers for it."""
+def _predict(
+    panel: Panel, forecasters: Mapping[str, Forecaster], chosen: Mapping[str, list[tuple[int, Fit]]], judge: Judge | None
+) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """Each kind's outputs, every span by the fit that answers for it; and the verdicts on rows, of the kinds that are judged."""
+    verdicts = {
+        kind: np.full(panel.close.shape, np.nan)
+        for kind, forecaster in forecasters.items()
+        if judge is not None and forecaster.uses_features and "return" in forecaster.outputs
+    }
     raw = {f"{kind}/{name}": np.full(panel.close.shape, np.nan) for kind, forecaster in forecasters.items() for name in forecaster.outputs}
     ends: dict[int, Panel] = {}
     for kind, spans in chosen.items():
@@ -198,7 +213,28 @@ def _predict(panel: Panel, forecasters: Mapping[str, Forecaster], chosen: Mappin
             view = ends.setdefault(end, panel.rows(0, end))
             for name, values in fit.model.predict(view, start=first).items():
                 raw[f"{kind}/{name}"][:, first:end] = values[:, first:]
-    return raw
+            if judge is not None and kind in verdicts:
+                verdict = judged_rows(panel, judge, fit.cutoff, first, end)
+                verdicts[kind][:, first:end] = verdict
+                _stand_in(raw, kind, fit, view, first, verdict == 0)
+    return raw, list(verdicts.values())
+
+
+def judged_rows(panel: Panel, judge: Judge, cutoff: str, first: int, end: int) -> np.ndarray:
+    """A judge's verdicts on the rows `first` to `end` (exclusive) of a panel."""
+    low, high = panel.bar_of(first), panel.bar_of(end - 1) + 1
+    verdict = judge(cutoff, low, high)
+    return verdict if panel.traded is None else verdict[:, panel.traded[low:high]]
+
+
+def _stand_in(raw: dict[str, np.ndarray], kind: str, fit: Fit, view: Panel, first: int, refused: np.ndarray) -> None:
+    """Replaces a fit's outputs at refused rows by those of its baseline."""
+    if not refused.any():
+        return
+    model = fit.model
+    for name, values in (model.forecaster.stand_in(view, model.arrays, model.config, first) or {}).items():
+        own = raw[f"{kind}/{name}"][:, first : view.n_bars]
+        own[refused] = values[:, first:][refused]
 
 
 def _named(panel: Panel, raw: Mapping[str, np.ndarray], level: float) -> dict[str, np.ndarray]:

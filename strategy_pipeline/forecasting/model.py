@@ -99,6 +99,15 @@ class Forecaster(ABC):
     def infer(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
         """The series, float64 (n_symbols, n_bars); row t from rows up to t. Rows before `start` may be left NaN."""
 
+    def stand_in(
+        self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0
+    ) -> dict[str, np.ndarray] | None:
+        """The series, as `infer` gives them, that answer at rows unlike any the model was trained on: those of its baseline.
+
+        None where the model needs none: one of prices alone has no features that could be unlike.
+        """
+        return None
+
 
 @dataclass(frozen=True)
 class FittedForecaster:

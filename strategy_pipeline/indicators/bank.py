@@ -53,8 +53,8 @@ class Bank:
         What is returned is the caller's, and no longer counted once the bank has dropped it.
     cache : str, Path or SeriesCache, optional
         A folder that keeps the catalog's series on disk, by content (`disk`): the same values read from the same bars by
-        another bank or process are read, not computed. Entries of one's own, and those a family computes faster than a
-        disk reads, are not kept.
+        another bank or process are read, not computed. Kept are the entries of the catalog that take longer to compute than
+        to read (`SeriesCache.worth`), never entries of one's own.
 
     Results are float64 of shape (n_symbols, n_bars), C-contiguous and read-only; NaN where undefined.
     """
@@ -306,8 +306,8 @@ class Bank:
                 parameters["bars_per_year"] = float(bars_per_year(bank.bars.timeframe))
             outputs, block = blocks[id(bank)].take(len(entry.outputs))
             results.append(((id(bank), node), outputs, block))
-            familial = parameters.keys() == {"length"} and parameters["length"] >= 2 and families.has_family(node.name)
-            if self._disk is not None and not familial and _of_the_catalog(entry):
+            familial = parameters.keys() == {"length"} and parameters["length"] >= 2 and node.name in families.NAMES
+            if self._disk is not None and self._disk.worth(entry):
                 key = bank._disk_key(entry, node, inputs)
                 if self._disk.read(key, outputs):
                     read += 1
@@ -424,7 +424,7 @@ def _family_shards(
 ) -> list[Callable[[], None]]:  # fmt: skip
     """Closures that compute the members (length, output) of one indicator: together when there are enough, else one by one."""
     members = sorted(members, key=lambda member: member[0])
-    if len(members) < families.SMALLEST:
+    if len(members) < families.SMALLEST or not families.has_family(entry.name):
         return [
             shard
             for length, output in members
@@ -437,11 +437,6 @@ def _family_shards(
 
     parts = [members[first : first + families.PARALLEL] for first in range(0, len(members), families.PARALLEL)]
     return [shard(row, part) for part in parts for row in range(members[0][1].shape[0])]
-
-
-def _of_the_catalog(entry: Indicator) -> bool:
-    """Whether the code that computes `entry` is the catalog's own, which the disk's keys cover."""
-    return entry.function.__module__.startswith("strategy_pipeline.indicators.definitions.")
 
 
 def _opened(cache: str | Path | SeriesCache | None) -> SeriesCache | None:

@@ -6,7 +6,7 @@ asked (`bank`) and what is remembered in memory (`memo`).
 A key is a hash of everything a result depends on: the bytes of every input array, the entry's name and parameters, the
 timeframe, and the code that computes it (the catalog's own sources, the versions of the libraries and the processor's
 name, since instructions differ in rounding). A different market, parameter or version is a different key, so nothing is
-ever stale. A file carries a digest of its content; one that does not match is removed, noted in the log, and the series
+ever stale. A file carries a digest of its key and content; one that does not match is removed, noted in the log, and the series
 computed again. Any number of processes may share a folder: a file appears whole or not at all, and equal keys mean
 equal bytes.
 """
@@ -24,13 +24,15 @@ from typing import Any
 
 import numpy as np
 
+from strategy_pipeline.indicators.registry import Indicator
 from strategy_pipeline.store.atomic import replace_file, sweep
 
 Array = np.ndarray
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"SERIES01"
-_HEADER = struct.Struct("<8s32sQQQ")  # magic, sha256 of the content, outputs, symbols, bars
+_HEADER = struct.Struct("<8s32sQQQ")  # magic, sha256 of key and content, outputs, symbols, bars
 SUFFIX = ".series"
+SLOW = ("ht_dcphase", "ht_sine", "ht_trendmode")  # linear in bars, at more than a microsecond each
 
 
 class SeriesCache:
@@ -57,12 +59,22 @@ class SeriesCache:
         self._total: int | None = None  # bytes in the folder when last looked at, plus what was written since
         self._written = 0
 
+    @staticmethod
+    def worth(entry: Indicator) -> bool:
+        """Whether an entry's series are kept: the catalog's own, where computing takes longer than reading.
+
+        Reading and checking takes some 10 ns a bar; most entries are computed in less. The code of an entry that a user
+        registered is not part of the key, so its series would outlive a change of it.
+        """
+        ours = entry.function.__module__.startswith("strategy_pipeline.indicators.definitions.")
+        return ours and (entry.cost == "window" or entry.name in SLOW)
+
     def read(self, key: str, outputs: Sequence[Array]) -> bool:
         """Fill `outputs`, float64 (n_symbols, n_bars) each, with the series of `key`; False (contents undefined) if it has none."""
         path = self._path(key)
         try:
             with path.open("rb", buffering=0) as file:
-                problem = _fill(file.readinto, outputs)
+                problem = _fill(file.readinto, key, outputs)
                 if not problem and file.read(1):
                     problem = "longer than its header says"
             if not problem:
@@ -84,7 +96,7 @@ class SeriesCache:
     def write(self, key: str, outputs: Sequence[Array]) -> None:
         """Keep `outputs` under `key`. A folder that cannot be written is noted in the log; the results are whole without it."""
         content = b"".join(np.ascontiguousarray(output, dtype="<f8").tobytes() for output in outputs)
-        data = _HEADER.pack(_MAGIC, hashlib.sha256(content).digest(), len(outputs), *outputs[0].shape) + content
+        data = _HEADER.pack(_MAGIC, hashlib.sha256(key.encode() + content).digest(), len(outputs), *outputs[0].shape) + content
         if len(data) > self.max_bytes:
             return
         path = self._path(key)
@@ -156,7 +168,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def _fill(read_into: Callable[[Any], int | None], outputs: Sequence[Array]) -> str:
+def _fill(read_into: Callable[[Any], int | None], key: str, outputs: Sequence[Array]) -> str:
     """Fill `outputs` from a file; "" or what is wrong with it."""
     header = bytearray(_HEADER.size)
     if read_into(header) != _HEADER.size:
@@ -164,7 +176,7 @@ def _fill(read_into: Callable[[Any], int | None], outputs: Sequence[Array]) -> s
     magic, wanted, *shape = _HEADER.unpack(header)
     if magic != _MAGIC or shape != [len(outputs), *outputs[0].shape]:
         return f"of another kind or shape ({shape})"
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(key.encode())
     for output in outputs:
         view = output.data.cast("B")
         done = 0

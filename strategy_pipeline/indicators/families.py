@@ -48,9 +48,11 @@ FAMILIES = {
     "stddev": Family("STDDEV", "spreads", "deviation", safe=1e140),
 }
 
+NAMES = frozenset((*FAMILIES, *EXTREMES))
+
 
 def has_family(name: str) -> bool:
-    """Whether the catalog entry has a one-pass family (over its only parameter, `length`)."""
+    """Whether the catalog entry has a one-pass family (over its only parameter, `length`) that is right on this machine."""
     return name in EXTREMES or (name in FAMILIES and _same_bytes(name))
 
 

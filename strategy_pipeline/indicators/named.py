@@ -42,20 +42,48 @@ def macro_series(table: pd.DataFrame, bars: Bars, *, max_age_days: int = 10) -> 
     Returns
     -------
     dict of ``macro.sp500, macro.nasdaq, macro.dxy, macro.vix`` to float64 (n_symbols, n_bars); those the table has
-    no rows for are left out. One index is read throughout: sources of one name are never mixed. MissingColumnError where a
-    column is absent.
+    no rows for are left out. At each close the first source (`MACRO_LEVELS`) with a value speaks; where it is another than
+    before, it goes on at the level that the one before had reached, so that changes are always those of one index.
+    MissingColumnError where a column is absent.
     """
     _need(table, ("ts", "available_at", "series", "value"), "macro")
     closes = np.asarray(bars.available_at).astype(NANOSECOND)
     names = table["series"].astype("str").to_numpy()
     found: dict[str, Array] = {}
     for name, sources in MACRO_LEVELS.items():
-        source = next((each for each in sources if (names == each).any()), None)
-        if source is not None:
+        levels = []
+        for source in sources:
             rows = table[names == source]
-            at = _newest_known(rows, closes, np.timedelta64(max_age_days, "D"))
-            found[name] = _every(_take(rows["value"].to_numpy(dtype=np.float64), at), bars.n_symbols)
+            if len(rows):
+                at = _newest_known(rows, closes, np.timedelta64(max_age_days, "D"))
+                levels.append(_take(rows["value"].to_numpy(dtype=np.float64), at))
+        if levels:
+            found[name] = _every(_linked(np.stack(levels)), bars.n_symbols)
     return found
+
+
+def _linked(levels: Array) -> Array:
+    """One series of the first source that has a value at each close, float64 (n_bars,); `levels` (n_sources, n_bars).
+
+    At a change of source the new one is scaled to meet the old at the last close that had a value, by what the new one was
+    then; where it was not there then, it starts at its own level. Each value depends on closes up to its own only.
+    """
+    known = np.isfinite(levels)
+    if not known.any() or len(levels) == 1:
+        return levels[0]
+    chosen = np.where(known.any(axis=0), known.argmax(axis=0), -1)
+    there = np.flatnonzero(chosen >= 0)
+    out = np.full(levels.shape[1], np.nan)
+    turns = np.flatnonzero(np.diff(chosen[there])) + 1
+    scale = 1.0
+    for low, high in zip([0, *turns], [*turns, len(there)], strict=True):
+        span, source = there[low:high], chosen[there[low]]
+        if low:
+            before = there[low - 1]
+            own = levels[source, before]
+            scale = out[before] / own if np.isfinite(own) and own != 0 else 1.0
+        out[span] = scale * levels[source, span]
+    return out
 
 
 def book_series(table: pd.DataFrame, bars: Bars, *, max_age: np.timedelta64 | None = None) -> dict[str, Array]:

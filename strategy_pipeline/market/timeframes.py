@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.config import TIMEFRAMES
 from strategy_pipeline.errors import InvalidBarsError
 
 __all__ = [
@@ -39,6 +38,7 @@ _NANOSECONDS = {
     "1h": _HOUR, "2h": 2 * _HOUR, "4h": 4 * _HOUR, "6h": 6 * _HOUR, "12h": 12 * _HOUR,
     "1d": _DAY, "3d": 3 * _DAY, "1w": 7 * _DAY, "1M": 304375 * _DAY // 10_000,
 }  # fmt: skip
+TIMEFRAMES = tuple(_NANOSECONDS)  # what the settings accept, without the cost of loading them
 # 1970-01-01 was a Thursday; the Monday of that week lies three days before.
 _MONDAY = -3 * _DAY
 

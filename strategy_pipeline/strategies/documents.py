@@ -26,7 +26,7 @@ SCHEMA = 1
 _DEEPEST = 60
 _CONDITIONS = ("enter_long", "enter_short", "exit_long", "exit_short")
 _LEVELS = ("stop", "take", "trail", "breakeven")
-_KEYS = {"schema", "family", "symbols", "timeframe", "hold", "cooldown", "size", *_CONDITIONS, *_LEVELS}
+_KEYS = {"schema", "family", "symbols", "against", "timeframe", "hold", "cooldown", "size", *_CONDITIONS, *_LEVELS}
 
 
 def value_document(value: Value) -> Any:
@@ -83,6 +83,8 @@ def strategy_document(strategy: Strategy) -> dict[str, Any]:
     for key in _LEVELS:
         if (level := getattr(strategy, key)) is not None:
             document[key] = level_document(level)
+    if strategy.against is not None:
+        document["against"] = strategy.against
     if strategy.hold is not None:
         document["hold"] = strategy.hold
     if strategy.cooldown is not None:
@@ -115,6 +117,8 @@ def canonical_json(strategy: Strategy) -> str:
     for key in _LEVELS:
         if (level := getattr(strategy, key)) is not None:
             parts[key] = _encode(level_document(level))
+    if strategy.against is not None:
+        parts["against"] = _encode(strategy.against)
     if strategy.hold is not None:
         parts["hold"] = str(strategy.hold)
     if strategy.cooldown is not None:
@@ -229,6 +233,8 @@ def read_strategy(document: object) -> Strategy:
             length = _integer(level.get("length", 0), f"{key}.length")
             kind: Any = _string(level["kind"], f"{key}.kind")
             given[key] = Level(kind, _number(level["value"], f"{key}.value"), length)
+    if parts.get("against") is not None:
+        given["against"] = _string(parts["against"], "against")
     if parts.get("hold") is not None:
         given["hold"] = _integer(parts["hold"], "hold")
     if parts.get("cooldown") is not None:

@@ -64,7 +64,9 @@ SERIES_KINDS = {
     "forecast.volatility_": Kind("volatility", 0.0),
     "forecast.up_": Kind("probability", 0.0, 1.0),
     "forecast.confidence_": Kind("probability", 0.0, 1.0),
+    "forecast.familiar_": Kind("probability", 0.0, 1.0),
     "forecast.": Kind("ratio"),
+    "familiar.": Kind("probability", 0.0, 1.0),
     "regime.": Kind("probability", 0.0, 1.0),
     "agent.": Kind("score", -1.0, 1.0),
     "vote.": Kind("score", -1.0, 1.0),
@@ -72,6 +74,10 @@ SERIES_KINDS = {
     "sentiment.mean": Kind("score", -1.0, 1.0),
     "sentiment.": Kind("statistic"),
     "macro.": Kind("statistic"),
+    "book.bid": PRICE,
+    "book.ask": PRICE,
+    "book.bid_": VOLUME,
+    "book.ask_": VOLUME,
     "feature.": Kind("statistic"),
 }
 

@@ -21,10 +21,11 @@ from strategy_pipeline.strategies.strategy import Level, Size, Strategy
 from strategy_pipeline.strategies.vocabulary import entry
 
 Scale = Literal["linear", "log"]
-_LEVEL_RANGES = {"stop": (0.005, 0.15), "take": (0.005, 0.5), "trail": (0.005, 0.2)}
+_LEVEL_RANGES = {"stop": (0.005, 0.15), "take": (0.005, 0.5), "trail": (0.005, 0.2), "breakeven": (0.003, 0.2)}
 _ATR_RANGE = (0.5, 10.0)
 _ATR_LENGTHS = (5.0, 60.0)
 _HOLD_RANGE = (1.0, 1000.0)
+_COOLDOWN_RANGE = (1.0, 200.0)
 _SIZE_RANGES: dict[str, tuple[float, float]] = {"fraction": (0.05, 1.0), "volatility_target": (0.03, 0.6), "kelly": (0.1, 1.0)}
 _LAGS = (1.0, 200.0)
 # Where thresholds are looked for, by unit; bounded units take the inner 90 % of their bounds.
@@ -66,7 +67,7 @@ class Parameter:
 
 def parameters(strategy: Strategy) -> list[Parameter]:
     """Every tunable number of `strategy`, in reading order: indicator parameters, lags, thresholds, factors, then
-    stop, take, trail, hold and size. A zero that only tells signs apart (``macd > 0``) is no parameter."""
+    stop, take, trail, breakeven, hold, cooldown and size. A zero that only tells signs apart (``macd > 0``) is no parameter."""
     found: dict[object, Parameter] = {}
     _rebuild(strategy, lambda key, parameter: found.setdefault(key, parameter).value)
     return list(found.values())
@@ -109,12 +110,15 @@ _Change = Callable[[object, Parameter], float]
 
 def _rebuild(strategy: Strategy, change: _Change) -> Strategy:
     new: dict[str, object] = {name: _condition(rule, name, change) for name, rule in rules(strategy).items()}
-    for name in ("stop", "take", "trail"):
+    for name in ("stop", "take", "trail", "breakeven"):
         level = getattr(strategy, name)
         if level is not None:
             new[name] = _level(name, level, change)
     if strategy.hold is not None:
         new["hold"] = int(change("hold", _number("hold", "hold (bars)", strategy.hold, *_HOLD_RANGE, "log", whole=True)))
+    if strategy.cooldown is not None:
+        parameter = _number("cooldown", "cooldown (bars)", strategy.cooldown, *_COOLDOWN_RANGE, "log", whole=True)
+        new["cooldown"] = int(change("cooldown", parameter))
     new["size"] = _size(strategy.size, change)
     return replace(strategy, **new)  # type: ignore[arg-type]
 

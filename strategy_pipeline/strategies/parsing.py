@@ -2,7 +2,7 @@
 
 Grammar, loosest binding first::
 
-    strategy   = family "on" ("*" | SYMBOL {"," SYMBOL}) TIMEFRAME {statement}
+    strategy   = family "on" ("*" | SYMBOL {"," SYMBOL}) ["against" SYMBOL] TIMEFRAME {statement}
     statement  = "enter" ("long" | "short") "when" condition | "exit" ["long" | "short"] "when" condition
                | ("stop" | "take" | "trail" | "breakeven") level
                | "hold" ["at" "most"] NUMBER ["bar" | "bars"] | "cooldown" NUMBER ["bar" | "bars"] | "size" size
@@ -115,8 +115,13 @@ class _Parser:
         family = self.advance().text
         self.require("on")
         symbols = self.symbols()
+        against: str | None = None
+        if self.accept("against"):
+            if self.token.kind != "symbol":
+                self.expected("the second symbol of the pair, such as ETH/USDT, after 'against'")
+            against = self.advance().text
         if self.token.kind != "timeframe":
-            self.expected("a timeframe such as 1h (or ',' and another symbol)")
+            self.expected("a timeframe such as 1h" + ("" if against else " (or ',' and another symbol, or 'against' and a second leg)"))
         timeframe = self.advance().text
         given: dict[str, Any] = {}
         places: dict[str, Token] = {}
@@ -134,7 +139,7 @@ class _Parser:
             place = places.get(f"exit_{side}")
             if place is not None and f"enter_{side}" not in given and given.get("exit_long") is not given.get("exit_short"):
                 self.fail(f"Expected 'enter {side} when' beside 'exit {side} when', was none: the exit could never apply.", place)
-        return Strategy(family, symbols, timeframe, **given)
+        return Strategy(family, symbols, timeframe, **given, against=against)
 
     def symbols(self) -> tuple[str, ...]:
         if self.accept("*"):

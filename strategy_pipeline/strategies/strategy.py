@@ -78,6 +78,9 @@ class Strategy:
         at least.
     cooldown
         Bars, the one of the exit included, at which no entry is decided after a losing trade.
+    against
+        The second leg of a pair, for the family cross_asset: a long is long each of `symbols` and short this one, of equal
+        notional, a short the reverse. Distances are then in percent, of the pair's own value. None is no pair.
     """
 
     family: str
@@ -94,6 +97,7 @@ class Strategy:
     size: Size = Size("all_in")
     breakeven: Level | None = None
     cooldown: int | None = None
+    against: str | None = None
     _id: str | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -121,6 +125,9 @@ class Strategy:
         if self.cooldown is not None:
             settle(self, "cooldown", _whole("cooldown", self.cooldown, 1, 1_000_000))
         settle(self, "size", _size(self.size, self.timeframe))
+        if self.against is not None:
+            _check_pair(self)
+        _check_reach(self)
 
     @property
     def id(self) -> str:
@@ -164,6 +171,36 @@ def _symbols(symbols: object) -> tuple[str, ...]:
         if not isinstance(symbol, str) or not SYMBOL.fullmatch(symbol):
             raise StrategyError(f"Expected a symbol written BASE/QUOTE such as BTC/USDT, or * alone for all, was {symbol!r}.")
     return cast("tuple[str, ...]", _shared(tuple(sorted(set(symbols)))))
+
+
+def _check_pair(strategy: Strategy) -> None:
+    if strategy.family != "cross_asset":
+        raise StrategyError(f"Expected family cross_asset of a pair (against {strategy.against}), was {strategy.family}.")
+    if not isinstance(strategy.against, str) or not SYMBOL.fullmatch(strategy.against):
+        raise StrategyError(f"Expected against as a symbol written BASE/QUOTE such as ETH/USDT, was {strategy.against!r}.")
+    if strategy.against in strategy.symbols:
+        raise StrategyError(
+            f"Expected against as another symbol than {', '.join(strategy.symbols)}, was {strategy.against}: it has no spread."
+        )
+    for name in _LIMITS:
+        level = getattr(strategy, name)
+        if level is not None and level.kind != "percent":
+            raise StrategyError(f"Expected {name} of a pair in percent of its value, was atr: a pair has no range of its own.")
+
+
+def _check_reach(strategy: Strategy) -> None:
+    """Distances that contradict one another, or that no price reaches."""
+    take, even = strategy.take, strategy.breakeven
+    alike = take is not None and even is not None and (take.kind, take.length) == (even.kind, even.length)
+    if take is not None and even is not None and alike and even.value >= take.value:
+        shown = [f"{level.value:.6g} ATR" if level.kind == "atr" else f"{level.value:.6%}" for level in (take, even)]
+        raise StrategyError(f"Expected breakeven below take ({shown[0]}), was {shown[1]}: the target is met before it could act.")
+    for name in ("take", "breakeven"):
+        level = getattr(strategy, name)
+        if strategy.enter_long is None and level is not None and level.kind == "percent" and level.value >= 1.0:
+            raise StrategyError(
+                f"Expected {name} below 100% of a strategy that is only ever short, was {level.value:.6%}: no price would reach it."
+            )
 
 
 def _whole(name: str, value: object, low: int, high: int) -> int:

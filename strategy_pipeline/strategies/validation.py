@@ -21,17 +21,18 @@ from strategy_pipeline.strategies.writing import value_text
 
 
 def validate(strategy: Strategy, known_series: Iterable[str] | None = ()) -> None:
-    """Raise StrategyError with everything that is wrong, in sentences; return when nothing is.
+    """Raise StrategyError with everything that is wrong, in sentences, and the strategy's id; return when nothing is.
 
     Parameters
     ----------
     strategy
         As parsed or built.
     known_series
-        Names of the named series that will be there (``forecast.return_24h``); None accepts any.
+        Names of the named series that will be there (``forecast.return_24h``), for the strategy's own words and for
+        indicators that read some (``correlation_vix`` reads ``macro.vix``); None accepts any.
     """
     if wrong := problems(strategy, known_series):
-        raise StrategyError(" ".join(wrong))
+        raise StrategyError(f"{' '.join(wrong)} (strategy {strategy.id}, {strategy.family})")
 
 
 def problems(strategy: Strategy, known_series: Iterable[str] | None = ()) -> list[str]:
@@ -68,15 +69,25 @@ def _value_problems(value: Value, timeframe: str, known: frozenset[str] | None) 
                 found.append(f"Expected no arguments of the price field {series.name}, was {value_text(series)}.")
         elif "." in series.name:
             if known is not None and series.name not in known:
-                have = f"; there are {', '.join(sorted(known)[:8])}" if known else "; no named series are given"
-                found.append(f"Expected a named series that exists, was {series.name!r}{near(series.name, known)}{have}.")
-        elif entry(series.name) is None:
+                found.append(f"Expected a named series that exists, was {series.name!r}{near(series.name, known)}{_given(known)}.")
+        elif (indicator := entry(series.name)) is None:
             found.append(
                 f"Expected a price field, an indicator of the catalog or a named series, was {series.name!r}{near(series.name, words())}."
             )
         else:
             found.extend(problems_of_series(series))
+            absent = [name for name in indicator.named_inputs if known is not None and name not in known]
+            if known is not None and absent:
+                read = " and ".join(absent)
+                found.append(f"Expected {read} among the named series, which {value_text(series)} reads, was absent{_given(known)}.")
     return (*found, *_timeframe_problems(value, timeframe))
+
+
+def _given(known: frozenset[str]) -> str:
+    """What there is instead."""
+    if not known:
+        return "; no named series are given"
+    return f"; there are {', '.join(sorted(known)[:8])}{' and others' if len(known) > 8 else ''}"
 
 
 def _timeframe_problems(value: Value, around: str) -> list[str]:

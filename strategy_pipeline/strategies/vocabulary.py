@@ -21,7 +21,7 @@ CLOSE = Series("close")
 
 
 # Prefixes of the named series the pipeline itself makes; others are accepted too, these are known to be no indicator.
-SERIES_PREFIXES = frozenset({"forecast", "regime", "agent", "sentiment", "macro", "feature", "vote"})
+SERIES_PREFIXES = frozenset({"forecast", "regime", "agent", "sentiment", "macro", "feature", "vote", "book", "familiar"})
 
 
 def entry(name: str) -> Indicator | None:

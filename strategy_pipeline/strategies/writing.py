@@ -111,7 +111,8 @@ def size_text(size: Size) -> str:
 
 def strategy_text(strategy: Strategy) -> str:
     """The whole strategy, one statement a line, without a final newline."""
-    lines = [f"{strategy.family} on {', '.join(strategy.symbols)} {strategy.timeframe}"]
+    legs = ", ".join(strategy.symbols) + (f" against {strategy.against}" if strategy.against is not None else "")
+    lines = [f"{strategy.family} on {legs} {strategy.timeframe}"]
     if strategy.enter_long is not None:
         lines.append(f"enter long when {condition_text(strategy.enter_long)}")
     if strategy.enter_short is not None:

@@ -76,3 +76,18 @@ def test_an_agent_starts_flat_at_its_own_cutoff(history, world):
     first, cutoff = history.answers["sac"][-1]
     alone = fits["agent_sac", cutoff].model.act(bars, features, start=first)
     np.testing.assert_array_equal(history.series["agent.sac"][:, first:], alone[:, first:])
+
+
+def test_a_refused_row_is_one_at_which_nothing_is_held(world, cache, history):
+    refused = np.zeros(world[0].close.shape, dtype=bool)
+    refused[0, 700:704] = True
+    judged = agent_history(
+        *world, cache=cache, judge=lambda cutoff, first, end: np.where(refused[:, first:end], 0.0, 1.0), **SIZES
+    )  # fmt: skip
+    first = history.answers["ppo"][0][0]
+    for name, values in history.series.items():
+        np.testing.assert_array_equal(judged.series[name][~refused], values[~refused])
+        assert (judged.series[name][refused] == 0).all()
+    familiar = judged.series["familiar.agents"]
+    assert (familiar[:, first:][~refused[:, first:]] == 1).all() and (familiar[refused] == 0).all() and np.isnan(familiar[:, :first]).all()
+    assert "familiar.agents" not in history.series

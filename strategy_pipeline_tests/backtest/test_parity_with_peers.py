@@ -124,7 +124,8 @@ def agree_with_backtesting(bars: Bars, workload: str, pairs: list[tuple[int, int
 
 def gappy_bars(seed: int, n_bars: int, scale: float = 1.0) -> Bars:
     bars = make_bars(generator(seed, "parity"), 1, n_bars, volatility=0.01, holes=False)
-    return bars.with_fields(**{name: getattr(bars, name) * scale for name in ("open", "high", "low", "close")})
+    prices = {name: getattr(bars, name) * scale for name in ("open", "high", "low", "close")}
+    return bars.with_fields(volume=bars.volume + 1, **prices)  # the peers fill also where nothing trades
 
 
 @pytest.mark.parametrize("workload", ["W1", "W2", "W2b"])
@@ -153,8 +154,18 @@ def test_two_hundred_strategies_agree_with_vectorbt_on_real_bars(workload: str, 
         assert agree_with_vectorbt(bars, workload, side, pairs) > 1000
 
 
+PAIRS = [(fast, slow) for fast in range(2, 17) for slow in range(fast + 3, fast + 45, 3)][:200]
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("workload", ["W1", "W2b"])
 def test_two_hundred_strategies_agree_with_backtesting_py(workload: str) -> None:
-    pairs = [(fast, slow) for fast in range(2, 17) for slow in range(fast + 3, fast + 45, 3)][:200]
-    assert agree_with_backtesting(gappy_bars(3, 1500, scale=1e-4), workload, pairs) > 2000
+    assert agree_with_backtesting(gappy_bars(3, 1500, scale=1e-4), workload, PAIRS) > 2000
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("workload", ["W1", "W2b"])
+def test_two_hundred_strategies_agree_with_backtesting_py_on_real_bars(workload: str, real_data) -> None:
+    bars = Bars.read(real_data / "ohlcv_1h_binance_spot.parquet", "1h", symbols=["BTC/USDT"], start="2024-06-01", end="2024-08-10")
+    prices = {name: getattr(bars, name) * 1e-6 for name in ("open", "high", "low", "close")}
+    assert agree_with_backtesting(bars.with_fields(**prices), workload, PAIRS) > 2000

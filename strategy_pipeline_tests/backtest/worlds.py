@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from strategy_pipeline.backtest import Costs
@@ -109,6 +111,24 @@ def _draw(rng: np.random.Generator, bars: Bars) -> Strategy:
         int(rng.integers(1, 30)) if rng.random() < 0.4 else None, size,
         level() if rng.random() < 0.4 else None, int(rng.integers(1, 20)) if rng.random() < 0.3 else None,
     )  # fmt: skip
+
+
+def make_pair(rng: np.random.Generator, bars: Bars) -> Strategy:
+    """A random pair of symbols: every other one against one of them, or one alone."""
+    while True:
+        try:
+            drawn = _draw(rng, bars)
+            against = bars.symbols[int(rng.integers(len(bars.symbols)))]
+            others = [symbol for symbol in bars.symbols if symbol != against]
+            symbols = ("*",) if rng.random() < 0.5 else (others[int(rng.integers(len(others)))],)
+            levels = {
+                name: Level("percent", float(rng.choice([0.005, 0.02, 0.1])))
+                for name in ("stop", "take", "trail", "breakeven")
+                if getattr(drawn, name) is not None
+            }
+            return replace(drawn, family="cross_asset", symbols=symbols, against=against, **levels)
+        except StrategyError:
+            continue
 
 
 def make_terms(rng: np.random.Generator, bars: Bars) -> dict[str, object]:

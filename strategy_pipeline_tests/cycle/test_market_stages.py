@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -121,6 +122,51 @@ def test_a_history_that_was_cut_off_between_two_tables_is_completed(tmp_path: Pa
     assert not workspace.has_history_before(DAY)
     assert set(ingest_history(workspace, DAY)) == {"macro"}
     assert workspace.lake.digest() == whole
+
+
+def test_of_the_order_book_the_last_snapshot_before_each_close_is_kept() -> None:
+    from strategy_pipeline.cycle.market import last_of_each_bar
+
+    at = [START + pd.Timedelta(minutes=m) for m in (5, 59, 60, 61, 62)]
+    rows = [
+        {"ts": ts - pd.Timedelta(seconds=1), "available_at": ts, "symbol": symbol, "venue": "x", "level": level,
+         "bid": 100.0 + i - level, "bid_qty": 1.0, "ask": 101.0 + i + level, "ask_qty": 2.0}
+        for symbol in ("BTC/USDT", "ETH/USDT") for i, ts in enumerate(at) for level in (0, 1)
+    ]  # fmt: skip
+    # Sent early, received last: it is not the newest of its bar.
+    rows.append({**rows[0], "ts": START, "available_at": START + pd.Timedelta(minutes=59, seconds=30), "bid": 1.0})
+    kept = last_of_each_bar(as_table("book", pd.DataFrame(rows)), "1h")
+    btc = kept[kept["symbol"] == "BTC/USDT"]
+    assert btc["available_at"].unique().tolist() == [at[2], at[4]]  # known at the very close, it belongs to the bar that closes
+    assert btc["level"].tolist() == [0, 1, 0, 1] and len(kept) == 8
+    assert last_of_each_bar(empty_table("book"), "1h").empty
+
+
+def test_quotes_reach_rules_and_features_by_name(tmp_path: Path, klines: pd.DataFrame) -> None:
+    from strategy_pipeline.cycle import predictions
+    from strategy_pipeline.cycle.features import matrix
+    from strategy_pipeline.indicators import Bank, term
+    from strategy_pipeline.strategies import parse, validate
+
+    (tmp_path / "data").mkdir()
+    times = pd.date_range(START + pd.Timedelta(minutes=10), END, freq="10min", tz="UTC")
+    quotes = pd.DataFrame(
+        {"ts": times, "symbol": "BTCUSDT", "venue": "binance_spot", "bid": 99.0, "bid_qty": 3.0, "ask": 101.0,
+         "ask_qty": np.where(times.minute == 0, 1.0, 9.0)}
+    )  # fmt: skip
+    quotes.to_parquet(tmp_path / "data" / "orderflow_bbo.parquet", index=False)
+    workspace = files_workspace(tmp_path, klines)
+    workspace = Workspace(workspace.settings.model_copy(update={"feature_set": "full"}))
+    for stage in ("bars", "fundamentals"):
+        run_stage(workspace, stage, DAY)
+    assert len(workspace.observations("book", DAY)) == 24
+    series = predictions.observed(workspace, DAY)
+    today = workspace.bars(DAY).times >= np.datetime64(DAY)
+    imbalance = Bank(workspace.bars(DAY), series=series).evaluate(term("book_imbalance"))
+    assert (imbalance[0, today] == 0.5).all() and np.isnan(imbalance[1:]).all() and np.isnan(imbalance[:, ~today]).all()
+    assert (matrix(workspace, DAY).column("book_imbalance")[0, today] == 0.5).all()
+    text = "volume on BTC/USDT 1h\nenter long when book_imbalance() > 0.2 and close < book.ask\nexit when microprice_gap() < 0\nsize all_in"
+    validate(parse(text), series)
 
 
 class Late:

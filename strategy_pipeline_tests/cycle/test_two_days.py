@@ -161,6 +161,34 @@ def test_later_days_are_stale_when_bars_changed_and_only_then(two_days: Workspac
     assert two_days.stale_after(FIRST) == []
 
 
+@pytest.mark.parametrize("table", ["news", "macro", "fundamentals", "funding"])
+def test_later_days_are_stale_when_an_observation_of_a_past_day_changed(two_days: Workspace, table: str) -> None:
+    start, end = pd.Timestamp(FIRST, tz="UTC") - pd.Timedelta(days=3), two_days.known_until(FIRST)
+    kept = two_days.lake.scan(f"observations/{table}", start, end)
+    known = (kept["available_at"] <= two_days.close(FIRST)).to_numpy()
+    number = next(name for name in ("score", "value", "rate") if name in kept)
+    changed = kept.copy()
+    changed.loc[np.flatnonzero(known)[0], number] = 0.125
+    unknown = kept.copy()
+    late = unknown["available_at"] > two_days.close(SECOND)
+    try:
+        two_days.lake.upsert(f"observations/{table}", changed, start, end)
+        assert two_days.stale_after(FIRST) == [SECOND] and two_days.stale_after(SECOND) == []
+        two_days.lake.upsert(f"observations/{table}", changed.iloc[1:], start, end)  # a row less is a change too
+        assert two_days.stale_after(FIRST) == [SECOND]
+        two_days.lake.upsert(f"observations/{table}", unknown[~late].iloc[::-1].reset_index(drop=True), start, end)
+        assert two_days.stale_after(FIRST) == []  # another order, and without what no day has seen
+    finally:
+        two_days.lake.upsert(f"observations/{table}", kept, start, end)
+    assert two_days.stale_after(FIRST) == []
+
+
+def test_running_a_past_days_news_again_makes_nothing_stale(two_days: Workspace) -> None:
+    for stage in ("news", "macro", "fundamentals"):
+        run_stage(two_days, stage, FIRST)
+    assert two_days.stale_after(FIRST) == []
+
+
 def test_later_days_are_stale_when_the_book_they_were_built_on_changed(two_days: Workspace) -> None:
     path = records.path_of("strategy_book", FIRST)
     kept = two_days.lake.read_bytes(path)

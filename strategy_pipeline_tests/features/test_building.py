@@ -8,8 +8,8 @@ import pytest
 
 from strategy_pipeline.config import Settings
 from strategy_pipeline.errors import InvalidBarsError, MissingColumnError, NoDataError
-from strategy_pipeline.features import FEATURE_SETS, Feature, FeatureMatrix, FeatureSet, UnknownFeatureSetError, build
-from strategy_pipeline.indicators import Series, compute, term
+from strategy_pipeline.features import FEATURE_SETS, Feature, FeatureMatrix, FeatureSet, UnknownFeatureSetError, build, feature_table
+from strategy_pipeline.indicators import Series, compute, macro_series, term
 from strategy_pipeline.market import Bars, open_source
 from strategy_pipeline_tests.indicators.conftest import blanked, random_walk
 
@@ -70,6 +70,37 @@ def test_a_missing_block_is_masked_and_never_zero(market):
     full = build(bars, "standard", observations=tables)
     assert bare.feature_names == full.feature_names
     np.testing.assert_array_equal(bare.column("log_vix"), full.column("log_vix"))
+
+
+def test_correlations_with_the_worlds_markets_are_the_catalogs_and_masked_without_macro(market):
+    bars, tables = market
+    names = [f"correlation_{name}_60d" for name in ("sp500", "nasdaq", "dxy", "vix")]
+    given = build(bars, "full", observations=tables)
+    series = macro_series(tables["macro"], bars)
+    for name in names:
+        if given.available[given.feature_names.index(name)]:
+            wanted = compute(name.removesuffix("_60d"), bars, length=60 * 24, horizon=24, named=series)
+            np.testing.assert_array_equal(given.column(name), wanted.astype(np.float32))
+    known = [name for name in names if np.isfinite(given.column(name)).any()]
+    assert {"correlation_sp500_60d", "correlation_vix_60d"} <= set(known)
+    without = build(bars, "full", observations={name: table for name, table in tables.items() if name != "macro"})
+    for name in names:
+        assert not without.available[without.feature_names.index(name)] and np.isnan(without.column(name)).all()
+    # Sixty days and daily changes on any bars: sixty bars of a day, and as many days of shorter ones.
+    for timeframe, bars_a_day in (("15m", 96), ("4h", 6), ("1d", 1), ("1w", 1)):
+        table = feature_table("full", timeframe).set_index("feature")
+        assert table.loc["correlation_vix_60d", "definition"] == f"correlation_vix(length={60 * bars_a_day}, horizon={bars_a_day})"
+        assert "VIXCLS" in table.loc["correlation_vix_60d", "source"]
+
+
+def test_a_set_of_ones_own_may_read_quotes_and_levels_by_name(market):
+    bars, tables = market
+    level = Feature("vix", "mine", Series("macro.vix"))
+    mine = FeatureSet("mine", "1", "named", lambda _: (level, Feature("tilt", "mine", term("book_imbalance"))))
+    matrix = build(bars, mine, observations=tables)
+    np.testing.assert_array_equal(matrix.column("vix"), macro_series(tables["macro"], bars)["macro.vix"].astype(np.float32))
+    assert matrix.available.tolist() == [True, "book" in tables] and build(bars, mine).available.tolist() == [False, False]
+    assert feature_table(mine)["source"].str.contains("macro: |book: ").all()
 
 
 def test_rows_of_missing_bars_are_unknown():

@@ -140,6 +140,28 @@ def test_results_do_not_depend_on_threads_or_on_forgetting(gappy):
     assert tight._store.size <= 20_000
 
 
+def test_a_population_of_thousands_is_read_in_bounded_memory():
+    """Read in parts, whatever their number, the bank holds its limit and one part; forgotten series come back the same."""
+    bars = random_walk(2, 250, seed=3)
+    size = 2 * 250 * 8
+    limit = 60 * size
+    bank = Bank(bars, workers=1, max_bytes=limit)
+    names = ("sma", "ema", "stddev", "rsi", "highest", "zscore", "macd")
+    wanted = [term(name, Series(field), **{} if name == "macd" else {"length": n})
+              for n in range(2, 62) for name in names for field in ("close", "high", "volume", "low", "open")]  # fmt: skip
+    assert len(set(wanted)) > 1_800
+    first = bank.evaluate(wanted[0]).tobytes()
+    for at in range(0, len(wanted), 25):
+        bank.evaluate_many(wanted[at : at + 25])
+        assert bank._store.size <= limit
+        # What it holds is what it counts: every living block and array, each once.
+        held = {id(block if block is not None else array): (block if block is not None else array).nbytes
+                for arrays, block in bank._store._entries.values() for array in arrays}  # fmt: skip
+        assert sum(held.values()) == bank._store.size
+    count = bank.computed
+    assert bank.evaluate(wanted[0]).tobytes() == first and bank.computed == count + 1
+
+
 @given(
     length=some.integers(2, 60),
     cut=some.integers(100, 299),

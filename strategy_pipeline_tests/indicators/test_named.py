@@ -82,6 +82,26 @@ def test_macro_levels_enter_when_published_and_grow_old(whole):
         macro_series(frame.drop(columns="available_at"), bars)
 
 
+def test_an_index_that_ends_is_carried_on_by_its_stand_in_without_a_jump(whole):
+    """The NASDAQ of a table ends while the QQQ goes on at a fiftieth of its level."""
+    bars = whole.between(None, whole.times[240])
+    days = pd.date_range("2023-12-28", "2024-01-10", tz="UTC")
+    index, fund = 10_000.0 * 1.01 ** np.arange(14), 200.0 * 1.01 ** np.arange(14)
+    rows = [(day, "NASDAQ_close", value) for day, value in zip(days[:8], index, strict=False)]
+    rows += [(day, "QQQ_close", value) for day, value in zip(days, fund, strict=True)]
+    table = pd.DataFrame(rows, columns=["ts", "series", "value"]).assign(available_at=lambda frame: frame["ts"] + pd.Timedelta(days=1))
+    level = macro_series(table, bars, max_age_days=2)["macro.nasdaq"][0]
+    assert np.isfinite(level).all() and level[0] == pytest.approx(index[3])
+    jumps = np.diff(np.log(level))
+    # Four steps of the index, which then counts for two days more; from there on, four of the fund.
+    assert (np.isclose(jumps, np.log(1.01)) | (jumps == 0)).all() and np.isclose(jumps, np.log(1.01)).sum() == 8
+    # What is known by a close decides alone: without the later rows, or with other ones, the past is the same.
+    for end in (100, 170, 200):
+        past = bars.through(bars.times[end])
+        known = table[table["available_at"].dt.tz_localize(None) <= past.available_at[-1]]
+        np.testing.assert_array_equal(macro_series(known, past, max_age_days=2)["macro.nasdaq"][0], level[: end + 1])
+
+
 @pytest.mark.parametrize("market", ["sp500", "nasdaq", "dxy", "vix"])
 def test_correlation_with_a_market_is_that_of_the_bars_where_it_moved(market):
     bars = random_walk(2, 1200, seed=31)

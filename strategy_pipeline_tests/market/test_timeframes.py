@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from strategy_pipeline import config
 from strategy_pipeline.errors import InvalidBarsError
 from strategy_pipeline.market import timeframes as tf
 
 moments = st.integers(-(10**18), 4 * 10**18).map(lambda stamp: np.datetime64(stamp, "ns"))
+
+
+def test_the_settings_accept_exactly_the_timeframes_that_bars_know():
+    assert tf.TIMEFRAMES == config.TIMEFRAMES
 
 
 @given(moments, st.sampled_from(tf.TIMEFRAMES))

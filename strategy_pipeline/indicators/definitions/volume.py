@@ -9,6 +9,7 @@ from strategy_pipeline.indicators.kernels import windows
 from strategy_pipeline.indicators.registry import Output, indicator, length
 
 Array = np.ndarray
+WINDOW_VALUES = 16_384  # of a block of windows: what the nearest caches hold
 HLCV = ("high", "low", "close", "volume")
 CV = ("close", "volume")
 FLOW = (Output("value", "volume"),)
@@ -111,9 +112,13 @@ def weighted_variance(value: Array, weight: Array, length: int) -> Array:
         return out
     values = np.lib.stride_tricks.sliding_window_view(value, length)
     weights = np.lib.stride_tricks.sliding_window_view(weight, length)
-    total = weights.sum(axis=1)
-    centre = (values * weights).sum(axis=1) / total
-    out[length - 1 :] = (weights * (values - centre[:, None]) ** 2).sum(axis=1) / total
+    result = out[length - 1 :]
+    step = max(1, WINDOW_VALUES // length)  # windows at a time: all of them at once would take `length` times the series
+    for first in range(0, len(result), step):
+        part, load = values[first : first + step], weights[first : first + step]
+        total = load.sum(axis=1)
+        centre = (part * load).sum(axis=1) / total
+        result[first : first + step] = (load * (part - centre[:, None]) ** 2).sum(axis=1) / total
     return out
 
 

@@ -87,16 +87,25 @@ def _steps(entering: Array, leaving: Array, shift: float, m: int, new: Array, ol
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _finish(totals: Array, squares: Array, old: Array, share: float, m: int, out: Array) -> bool:
-    """Variances of a stretch from its sums; whether none of them has lost digits."""
+def _finish(totals: Array, squares: Array, old: Array, share: float, m: int, root: bool, out: Array) -> bool:
+    """Variances of a stretch from its sums, or their roots; whether none of them has lost digits."""
     lost = 0
-    for i in range(m):
-        mean = totals[i] * share
-        value = squares[i] * share - mean * mean
-        gone = old[i] * old[i]
-        after = squares[i] - gone
-        lost += (value < LOST * (after * share)) | (gone > BURIED * after)
-        out[i] = value
+    if root:  # in the same loop, since roots keep a part of the processor busy that nothing else needs
+        for i in range(m):
+            mean = totals[i] * share
+            value = squares[i] * share - mean * mean
+            gone = old[i] * old[i]
+            after = squares[i] - gone
+            lost += (value < LOST * (after * share)) | (gone > BURIED * after)
+            out[i] = np.sqrt(value)
+    else:
+        for i in range(m):
+            mean = totals[i] * share
+            value = squares[i] * share - mean * mean
+            gone = old[i] * old[i]
+            after = squares[i] - gone
+            lost += (value < LOST * (after * share)) | (gone > BURIED * after)
+            out[i] = value
     return lost == 0
 
 
@@ -172,25 +181,30 @@ def _spread(x: Array, lengths: Array, root: bool, a: Array, b: Array, c: Array, 
             p3 -= old3[i] * old3[i]
             p4 -= old4[i] * old4[i]
         # Where digits were lost within the stretch, that length runs through it again, bar by bar.
-        if _finish(u1, v1, old1, 1.0 / n1, m, a[first:]):
+        if _finish(u1, v1, old1, 1.0 / n1, m, root, a[first:]):
             t1, q1, k1 = s1, p1, k1 - m
         else:
             h1, t1, q1, k1 = _variance_run(x, n1, first, first + m, h1, t1, q1, k1, a)
-        if _finish(u2, v2, old2, 1.0 / n2, m, b[first:]):
+            if root:
+                _root(a, first, first + m)
+        if _finish(u2, v2, old2, 1.0 / n2, m, root, b[first:]):
             t2, q2, k2 = s2, p2, k2 - m
         else:
             h2, t2, q2, k2 = _variance_run(x, n2, first, first + m, h2, t2, q2, k2, b)
-        if _finish(u3, v3, old3, 1.0 / n3, m, c[first:]):
+            if root:
+                _root(b, first, first + m)
+        if _finish(u3, v3, old3, 1.0 / n3, m, root, c[first:]):
             t3, q3, k3 = s3, p3, k3 - m
         else:
             h3, t3, q3, k3 = _variance_run(x, n3, first, first + m, h3, t3, q3, k3, c)
-        if _finish(u4, v4, old4, 1.0 / n4, m, d[first:]):
+            if root:
+                _root(c, first, first + m)
+        if _finish(u4, v4, old4, 1.0 / n4, m, root, d[first:]):
             t4, q4, k4 = s4, p4, k4 - m
         else:
             h4, t4, q4, k4 = _variance_run(x, n4, first, first + m, h4, t4, q4, k4, d)
-        if root:
-            for out in (a, b, c, d):
-                _root(out, first, first + m)
+            if root:
+                _root(d, first, first + m)
         first += m
 
 

@@ -6,8 +6,12 @@ Each source lives in its own module, imported only when it is opened.
 
 from __future__ import annotations
 
-from strategy_pipeline.config import Settings
+from typing import TYPE_CHECKING
+
 from strategy_pipeline.market.sources.base import BAR_COLUMNS, OPTIONAL_BAR_COLUMNS, MarketSource
+
+if TYPE_CHECKING:
+    from strategy_pipeline.config import Settings
 
 __all__ = ["BAR_COLUMNS", "OPTIONAL_BAR_COLUMNS", "MarketSource", "open_source"]
 

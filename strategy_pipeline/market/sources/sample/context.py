@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline import rng
+from strategy_pipeline.market.sources.sample import kernels
 from strategy_pipeline.market.sources.sample.hours import factor, hours
 from strategy_pipeline.market.sources.sample.universe import EPOCH, EPOCH_YEAR, UNIVERSE, SampleSymbol, outage, year_start
 
@@ -41,9 +42,7 @@ def _normals(seed: int, key: str, last_year: int, rows: int, per_year) -> np.nda
 
 def _autoregression(noise: np.ndarray, memory: float) -> np.ndarray:
     """Unit-variance AR(1) driven by unit-variance noise, started at 0."""
-    from scipy.signal import lfilter
-
-    return lfilter([np.sqrt(1 - memory**2)], [1.0, -memory], noise)
+    return kernels.autoregression(noise, np.sqrt(1 - memory**2), memory)
 
 
 @lru_cache(maxsize=4)

@@ -231,3 +231,14 @@ def seasons(hours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     volume /= volume.mean()
     index = hours % 168
     return volatility[index], volume[index]
+
+
+@njit(cache=True, nogil=True)
+def autoregression(noise, scale, memory):
+    """x_t = memory x_t-1 + scale noise_t, started at 0; each product and sum rounded by itself."""
+    out = np.empty(len(noise))
+    state = 0.0
+    for t in range(len(noise)):
+        state = scale * noise[t] + memory * state
+        out[t] = state
+    return out
