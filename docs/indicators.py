@@ -49,7 +49,8 @@ history starts and are used as differences (`compounding`: as relative changes).
 window too. First, warm-up: with default parameters.
 
 **Gaps.** A bar where an input is missing does not exist for the indicator: it is computed on the bars that remain, and is NaN there.
-Values before the first full window are NaN, never zero; infinite results are NaN.
+Values before the first full window are NaN, never zero; infinite results are NaN. So is what divides by a movement that there was not:
+a stochastic of a window without range, an efficiency ratio of a series that stood still.
 
 **Units.** {units}
 

@@ -117,7 +117,7 @@ def strategy_report(
 def _pooled(result: BacktestResult, id: str) -> pd.Series:
     """Metrics over all its symbols; only this strategy's, whatever the size of the population."""
     alone = result if len(result.strategy_ids) == 1 else result.rerun([result.strategies[id]])
-    return alone.pooled.loc[id]
+    return alone.pooled.iloc[alone.strategy_ids.index(id)]
 
 
 def _tiles(result: BacktestResult, id: str, pooled: pd.Series, found: MonteCarlo) -> str:
@@ -146,8 +146,8 @@ def _curve(result: BacktestResult, id: str) -> str:
     other_fall = other / np.maximum(np.maximum.accumulate(other), 1.0) - 1
     log = max(own.max(), other.max()) > WIDE and min(own.min(), other.min()) > 0
     days = [str(day) for day in result.days.astype("datetime64[D]")]
-    common = {"type": "scatter", "mode": "lines", "x": days}
-    traces = [
+    common: dict[str, Any] = {"type": "scatter", "mode": "lines", "x": days}
+    traces: list[dict[str, Any]] = [
         {**common, "y": numbers(other), "name": "buy and hold", "line": {"color": "--accent2", "width": 1.4}, "hovertemplate": "%{y:.2f}"},
         {**common, "y": numbers(own), "name": "strategy", "line": {"color": "--accent", "width": 2.2}, "hovertemplate": "%{y:.2f}"},
         {**common, "y": numbers(other_fall, 4), "yaxis": "y2", "name": "drawdown of buy and hold", "showlegend": False,
@@ -166,8 +166,9 @@ def _curve(result: BacktestResult, id: str) -> str:
 
 def _monthly(result: BacktestResult, id: str) -> str:
     returns = result.returns(id)
-    grown = (1 + returns).groupby([returns.index.year, returns.index.month]).prod() - 1
-    years = (1 + returns).groupby(returns.index.year).prod() - 1
+    days = pd.DatetimeIndex(returns.index)
+    grown = (1 + returns).groupby([days.year, days.month]).prod() - 1
+    years = (1 + returns).groupby(days.year).prod() - 1
     largest = max(float(grown.abs().max()), 1e-9)
     rows = []
     for year in years.index:
@@ -245,7 +246,7 @@ def _price(result: BacktestResult, id: str, symbol: str, key: str, *, hidden: bo
 
 def _chance(result: BacktestResult, id: str, found: MonteCarlo, paths: int) -> str:
     """The fan of resampled trades beside what the perturbations came to."""
-    row = found.summary.loc[id]
+    row = found.summary.iloc[0]
     if id not in found.bands:
         return section(
             "Monte Carlo", f'<p class="soft">{int(row["trades"])} closed trades; resampling them says nothing below {MIN_TRADES}.</p>'
@@ -254,9 +255,9 @@ def _chance(result: BacktestResult, id: str, found: MonteCarlo, paths: int) -> s
     made = numbers(bands.index * row["trades"], 6)
     effects = trade_effects(result, id)
     path = np.concatenate([[1.0], np.cumprod(1 + effects)])
-    common = {"type": "scatter", "mode": "lines", "x": made}
+    common: dict[str, Any] = {"type": "scatter", "mode": "lines", "x": made}
     edge = {"width": 0}
-    traces = [
+    traces: list[dict[str, Any]] = [
         {**common, "y": numbers(bands[95]), "line": edge, "showlegend": False, "name": "95 %", "hovertemplate": "%{y:.2f}"},
         {**common, "y": numbers(bands[5]), "line": edge, "fill": "tonexty", "fillcolor": "--accent/0.14", "name": "5 to 95 %",
          "hovertemplate": "%{y:.2f}"},
@@ -338,16 +339,16 @@ def _last_trades(result: BacktestResult, id: str) -> str:
     newest = trades.iloc[-SHOWN_TRADES:][::-1]
     rows = [
         [
-            f"{trade.entry:%d %b %Y %H:%M}",
-            html.escape(trade.symbol),
-            "long" if trade.side > 0 else "short",
-            f"{trade.entry_price:,.6g}",
-            f"{trade.exit_price:,.6g}",
-            f"{trade.bars:,}",
-            trade.reason,
-            percent(trade.net_return, 2, sign=True, tint=True),
+            f"{trade['entry']:%d %b %Y %H:%M}",
+            html.escape(trade["symbol"]),
+            "long" if trade["side"] > 0 else "short",
+            f"{trade['entry_price']:,.6g}",
+            f"{trade['exit_price']:,.6g}",
+            f"{trade['bars']:,}",
+            trade["reason"],
+            percent(trade["net_return"], 2, sign=True, tint=True),
         ]
-        for trade in newest.itertuples()
+        for trade in newest.to_dict("records")
     ]
     head = ("Entry (UTC)", "Symbol", "Side", "Entry price", "Exit price", "Bars", "Left by", "Net return")
     body = table(head, rows) if rows else '<p class="soft">No trade.</p>'

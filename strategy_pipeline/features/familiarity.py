@@ -22,7 +22,7 @@ from strategy_pipeline.market import timeframes as tf
 
 Array = np.ndarray
 FORMAT = 1
-SAMPLE = 1000  # training rows kept by the gate: a score's cost is linear in it
+SAMPLE = 500  # training rows kept by the gate: a score costs as many distances, and more of them draw the same line
 _TEXT = "__text__"
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Number, Series, Value
 
 if TYPE_CHECKING:
-    from strategy_pipeline.indicators.bank import Bank, UnknownSeriesError, compute
+    from strategy_pipeline.indicators.bank import Bank, UnknownSeriesError
     from strategy_pipeline.indicators.disk import SeriesCache
     from strategy_pipeline.indicators.named import book_series, macro_series
     from strategy_pipeline.indicators.registry import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         names,
         spec,
     )  # fmt: skip
+    from strategy_pipeline.indicators.single import compute
     from strategy_pipeline.indicators.terms import bars_needed, first_bar_needed, term
 
 __all__ = [
@@ -43,7 +44,8 @@ __all__ = [
 # Expressions cost nothing to import; the catalog brings TA-Lib and numba and waits until it is asked for.
 _HOME = {
     "registry": ("UNITS", "Indicator", "IndicatorParameterError", "Output", "Param", "catalog", "indicator", "length", "names", "spec"),
-    "bank": ("Bank", "UnknownSeriesError", "compute"),
+    "bank": ("Bank", "UnknownSeriesError"),
+    "single": ("compute",),
     "disk": ("SeriesCache",),
     "named": ("book_series", "macro_series"),
     "terms": ("bars_needed", "first_bar_needed", "term"),

@@ -1,7 +1,8 @@
 """The bank: every distinct series of a population, computed once.
 
 What belongs here: evaluating value expressions over all symbols of a `Bars`, memoising, spreading work over
-threads. What does not: formulas (`definitions/`), how one row meets gaps (`rows`), comparisons (`strategies/`).
+threads. What does not: formulas (`definitions/`), how one row meets gaps (`rows`), arithmetic between series
+(`operations`), comparisons (`strategies/`).
 
 Times. A value at bar t is known at the close of t. ``rsi(close, 14)@4h`` is computed on the resampled bars and enters
 a lower bar only when the 4h bar has closed no later than it; it is NaN where the symbol has no bar of its own.
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from strategy_pipeline.errors import InvalidBarsError, MissingColumnError, PipelineError, UnknownIndicatorError, UnknownSymbolError
-from strategy_pipeline.indicators import families, rows
-from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Number, Series, Value
+from strategy_pipeline.indicators import families, operations, rows
+from strategy_pipeline.indicators.expressions import Arithmetic, Number, Series, Value
 from strategy_pipeline.indicators.memo import Blocks, Memo
 from strategy_pipeline.indicators.registry import EXPRESSION_INPUTS, FIELDS, TIME_INPUT, Indicator, spec
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from strategy_pipeline.market import Bars
 
 Array = np.ndarray
-NANOSECOND = np.dtype("datetime64[ns]")
 
 
 class UnknownSeriesError(PipelineError):
@@ -113,7 +113,7 @@ class Bank:
         if isinstance(value, Number):
             return 0
         if isinstance(value, Arithmetic):
-            _check_arithmetic(value)
+            operations.check(value)
             return max(self._plan(operand, levels) for operand in value.operands)
         bank, node = self._route(value)
         if node.name in FIELDS or "." in node.name:
@@ -180,8 +180,8 @@ class Bank:
                 )
             bank = Bank(self.bars.resample(timeframe), workers=self.workers)
             bank._store, bank._disk, bank._base = self._store, self._disk, self
-            at = _known_at(np.asarray(self.bars.available_at), np.asarray(bank.bars.available_at))
-            bank._named = {name: _gather(values, at) for name, values in self._named.items()}
+            at = operations.known_at(np.asarray(self.bars.available_at), np.asarray(bank.bars.available_at))
+            bank._named = {name: operations.gather(values, at) for name, values in self._named.items()}
             self._timeframes[timeframe] = bank
         return self._timeframes[timeframe]
 
@@ -203,7 +203,7 @@ class Bank:
     def _fit(self, array: Array, source: Bank) -> Array:
         """`array` of `source` (a higher timeframe, one symbol, or the universe of this one's) on this bank's rows and bars."""
         if source.bars.timeframe != self.bars.timeframe:  # each of our bars sees the newest bar closed by its own close
-            array = _gather(array, _known_at(np.asarray(source.bars.available_at), np.asarray(self.bars.available_at)))
+            array = operations.gather(array, operations.known_at(np.asarray(source.bars.available_at), np.asarray(self.bars.available_at)))
             array = np.where(self._present, array, np.nan)
         elif source is self._parent:
             array = array[source.bars.symbols.index(self.bars.symbols[0])][None, :]
@@ -271,15 +271,15 @@ class Bank:
         return array
 
     def _calculate(self, value: Arithmetic) -> Array:
-        _check_arithmetic(value)
+        operations.check(value)
         if value.op in ("lag", "change"):
             steps = int(cast(Number, value.operands[1]).value)
             array = self._resolve(value.operands[0])
-            return _lag(array, steps) if value.op == "lag" else array - _lag(array, steps)
+            return operations.lag(array, steps) if value.op == "lag" else array - operations.lag(array, steps)
         # Constants stay scalars: as arrays they would cost memory and no exactness.
         operands = [operand.value if isinstance(operand, Number) else self._resolve(operand) for operand in value.operands]
         with np.errstate(all="ignore"):
-            result = _OPERATIONS[value.op](*operands)
+            result = operations.ELEMENTWISE[value.op](*operands)
         return np.where(np.isfinite(result), result, np.nan)
 
     def _run(self, nodes: list[tuple[Bank, Series]]) -> None:
@@ -364,61 +364,6 @@ class Bank:
         return self._field(Series(name))
 
 
-def compute(name: str, bars: Bars, **params: Any) -> Array | dict[str, Array]:
-    """One indicator of the catalog on `bars`.
-
-    Parameters
-    ----------
-    name : str
-        A catalog name.
-    bars : Bars
-    **params
-        Parameters by name (others take their defaults); `series` / `other`: a field's name, a value expression or an
-        array (n_symbols, n_bars); `output` to get one of several; `timeframe` to compute on a higher one; `named`: the
-        named series that the entry reads (`spec(name).named_inputs`), as `Bank` takes them.
-
-    Returns
-    -------
-    float64 ndarray of shape (n_symbols, n_bars), or a dict of them by output name where there are several.
-
-    Raises
-    ------
-    UnknownIndicatorError (near matches named), IndicatorParameterError, MissingColumnError (names the absent field).
-    """
-    entry = spec(name)
-    output = params.pop("output", None)
-    timeframe = params.pop("timeframe", None)
-    named: dict[str, Array] = dict(params.pop("named", None) or {})
-    inputs: list[Value] = []
-    bank = Bank(bars, workers=1)
-    for role, default in zip(entry.expression_inputs, bank._default_inputs(entry), strict=True):
-        given = params.pop(role, None)
-        if given is None:
-            inputs.append(default)
-        elif isinstance(given, (Number, Series, Arithmetic)):
-            inputs.append(given)
-        elif isinstance(given, str):
-            if given not in FIELDS:
-                raise UnknownIndicatorError(
-                    f"Expected {role} to be a price field ({', '.join(FIELDS)}), an expression or an array, was {given!r}."
-                )
-            inputs.append(Series(given))
-        else:
-            named[f"given.{role}"] = given
-            inputs.append(Series(f"given.{role}"))
-    values = {parameter.name: parameter.default for parameter in entry.params}
-    for key, value in params.items():
-        values[entry.parameter(key).name] = value
-    for parameter in entry.params:
-        parameter.accept(name, values[parameter.name])
-    bank = Bank(bars, series=named, workers=1) if named else bank
-    node = Series(name, tuple(inputs), tuple(float(value) for value in values.values()), None, timeframe)
-    if output is not None or len(entry.outputs) == 1:
-        return bank.evaluate(replace(node, output=output))
-    arrays = bank.evaluate_many([replace(node, output=each) for each in entry.output_names])
-    return dict(zip(entry.output_names, arrays, strict=True))
-
-
 def _family_shards(
     entry: Indicator, inputs: list[Array], members: list[tuple[int, Array]], cache: rows.Cache
 ) -> list[Callable[[], None]]:  # fmt: skip
@@ -459,40 +404,3 @@ def _each(shards: list[Callable[[], None]], workers: int) -> None:
 
 def _call(shard: Callable[[], None]) -> None:
     shard()
-
-
-def _check_arithmetic(value: Arithmetic) -> None:
-    if value.op not in ARITHMETIC or len(value.operands) != ARITHMETIC[value.op]:
-        raise UnknownIndicatorError(
-            f"Expected an operation among {', '.join(ARITHMETIC)} with its operands, was {value.op!r} with {len(value.operands)}."
-        )
-    if value.op in ("lag", "change"):
-        steps = value.operands[1]
-        if not isinstance(steps, Number) or steps.value < 0 or steps.value != round(steps.value):
-            raise UnknownIndicatorError(
-                f"Expected {value.op} by a whole number of bars, 0 or more, was {steps!r}; a negative one reads the future; correct it."
-            )
-
-
-def _lag(array: Array, steps: int) -> Array:
-    out = np.full(array.shape, np.nan)
-    if steps < array.shape[1]:
-        out[:, steps:] = array[:, : array.shape[1] - steps]
-    return out
-
-
-def _known_at(source_close: Array, target_close: Array) -> Array:
-    """For each target bar, the newest source bar whose close is not after its own; -1 where there is none."""
-    return np.searchsorted(source_close.astype(NANOSECOND), target_close.astype(NANOSECOND), side="right") - 1
-
-
-def _gather(array: Array, at: Array) -> Array:
-    if array.shape[1] == 0:
-        return np.full((array.shape[0], len(at)), np.nan)
-    return np.where(at >= 0, array[:, np.maximum(at, 0)], np.nan)
-
-
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "neg": np.negative, "abs": np.abs, "log": np.log, "sqrt": np.sqrt,
-    "sign": np.sign, "min": np.minimum, "max": np.maximum,
-}  # fmt: skip

@@ -10,8 +10,9 @@ from typing import cast
 
 import numpy as np
 
-from strategy_pipeline.indicators.bank import Bank, _known_at
+from strategy_pipeline.indicators.bank import Bank
 from strategy_pipeline.indicators.expressions import Arithmetic, Number, Series, Value
+from strategy_pipeline.indicators.operations import known_at
 from strategy_pipeline.indicators.registry import FIELDS, spec
 
 
@@ -71,7 +72,7 @@ def first_bar_needed(value: Value, bank: Bank, index: int) -> int:
         return min(first_bar_needed(operand, bank, index) for operand in value.operands)
     home, node = bank._route(value)
     if home is not bank and home.bars.timeframe != bank.bars.timeframe:
-        at = int(_known_at(np.asarray(home.bars.available_at), np.asarray(bank.bars.available_at[index : index + 1]))[0])
+        at = int(known_at(np.asarray(home.bars.available_at), np.asarray(bank.bars.available_at[index : index + 1]))[0])
         if at < 0:
             return 0
         opens = home.bars.times[first_bar_needed(node, home, at)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategy_pipeline.audit.lookahead import audit_times
+from strategy_pipeline.audit.lookahead import audit_times, deviation
 from strategy_pipeline.indicators import compute, names, spec
 from strategy_pipeline.market import Bars
 
@@ -29,7 +29,7 @@ def worst_at_corner(bars: Bars, corner: str, *, n_times: int, seed: int) -> dict
             for key, values in whole.items():
                 now, then = short[key][:, -1], values[:, t]
                 # A symbol against itself leaves rounding only: it has no scale of its own.
-                scale = np.maximum(np.maximum(np.abs(then), np.nanstd(values, axis=1)), 1e-9)
+                scale = np.maximum(np.maximum(np.abs(then), deviation(values)[:, 0]), 1e-9)
                 known = np.isfinite(now) & np.isfinite(then)
                 differ = np.isfinite(now) != np.isfinite(then)
                 worst = max([0.0, *(np.abs(now - then) / scale)[known]]) if not differ.any() else float("inf")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from strategy_pipeline.errors import CorruptFileError, MissingInputError
-from strategy_pipeline.features import DriftReference, Familiarity
+from strategy_pipeline.features import DriftReference, Familiarity, build
 from strategy_pipeline.features.drift import KS_SHIFTED, MISSING_SHIFTED, SHIFTED, ks, psi
 from strategy_pipeline.features.familiarity import training_hash, week_of
+from strategy_pipeline.market import Bars
 from strategy_pipeline_tests.features.test_scaling import matrix
 
 CUTOFF, ROWS = "2024-03-11", 1680  # ten weeks of hours
@@ -119,3 +121,18 @@ def test_stretches_are_counted_back_from_the_cutoff():
     values[:, 900:, 0] += 5.0
     usual = DriftReference.fit(matrix(values), "2024-02-11T16:00", window=100).usual  # the close of the last row
     assert len(usual) == 10 and usual[-1] == pytest.approx(1 / 3) and (usual[:-1] == 0).all()
+
+
+def test_the_crash_of_march_2020_is_refused_and_the_weeks_before_it_are_not(real_data):
+    """A gate of January 2020: bitcoin lost half of its price on the 12th and 13th of March."""
+    columns = ["ts", "symbol", "open", "high", "low", "close", "volume"]
+    frame = pd.read_parquet(real_data / "ohlcv_1h_binance_spot.parquet", columns=columns)
+    frame = frame[(frame["symbol"].astype(str) == "BTCUSDT") & (frame["ts"] >= "2019-02-01") & (frame["ts"] < "2020-03-20")]
+    bars = Bars.from_frame(frame.assign(symbol="BTC/USDT", timeframe="1h"), "1h")
+    given = build(bars, "standard")
+    kept = Familiarity.fit(given, "2020-02-01", seed=0)
+    refused = pd.Series(kept.judge(given)[0] == 0, index=pd.DatetimeIndex(given.times))
+    assert refused["2020-02-01":"2020-03-11"].mean() < 0.05
+    assert refused["2020-03-13":"2020-03-14"].all() and refused["2020-03-12 00:00":"2020-03-12 09:00"].mean() < 0.2
+    before, after = kept.report(given.through("2020-03-11T23:00")), kept.report(given.through("2020-03-15T23:00"))
+    assert not before.unusual and after.share > before.share + 0.2

@@ -6,7 +6,7 @@ import numpy as np
 import talib
 
 from strategy_pipeline.indicators.definitions.wrap import ema_bars, wilder_bars
-from strategy_pipeline.indicators.kernels import filters, windows
+from strategy_pipeline.indicators.kernels import filters, still, windows
 from strategy_pipeline.indicators.registry import Output, indicator, length, number
 
 Array = np.ndarray
@@ -105,7 +105,8 @@ def connors_rsi(series: Array, *, length: int, streak: int, rank: int) -> Array:
     """Mean of RSI, the RSI of the run of rises or falls, and the percentile rank of the last return."""
     change = shifted(series, 1)
     change = series / change - 1.0
-    return (talib.RSI(series, length) + talib.RSI(filters.streak(series), streak) + 100.0 * windows.rank(change, rank)) / 3.0
+    value = (talib.RSI(series, length) + talib.RSI(filters.streak(series), streak) + 100.0 * windows.rank(change, rank)) / 3.0
+    return np.where(still.never_moved(series), np.nan, value)
 
 
 @indicator(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategy_pipeline.indicators.definitions.wrap import chain, ema_bars, oscillator, talib_entry, wilder_bars
+from strategy_pipeline.indicators.kernels import still
 from strategy_pipeline.indicators.registry import Output, length
 
 HLC = ("high", "low", "close")
@@ -23,6 +24,7 @@ talib_entry(
     (length(14, 3, 60),),
     source="J. W. Wilder, 1978",
     warmup=lambda p: int(p["length"]) + wilder_bars(p["length"]),
+    still=lambda x, p: (still.never_moved(x[0]), 1, (1,)),
 )
 talib_entry(
     "macd",
@@ -79,7 +81,8 @@ talib_entry(
     source="G. Lane, 1950s",
     rename={"length": "fastk_period", "smooth": "slowk_period", "signal": "slowd_period"},
     fixed={"slowk_matype": 0, "slowd_matype": 0},
-    description="Slow stochastic: %K smoothed, and its average %D.",
+    description="Slow stochastic: %K smoothed, and its average %D; NaN where a window has no range.",
+    still=lambda x, p: (still.without_range(x[0], x[1]), p["length"] - 1, (p["smooth"], p["smooth"] + p["signal"] - 1)),
 )
 talib_entry(
     "stochf",
@@ -91,7 +94,8 @@ talib_entry(
     source="G. Lane, 1950s",
     rename={"length": "fastk_period", "signal": "fastd_period"},
     fixed={"fastd_matype": 0},
-    description="Fast stochastic: raw %K, and its average %D.",
+    description="Fast stochastic: raw %K, and its average %D; NaN where a window has no range.",
+    still=lambda x, p: (still.without_range(x[0], x[1]), p["length"] - 1, (1, p["signal"])),
 )
 talib_entry(
     "stochrsi",
@@ -127,7 +131,17 @@ talib_entry(
     source="W. Blau, 1993",
     warmup=lambda p: int(p["length"]) + 2 * ema_bars(p["fast"]) + 2 * ema_bars(p["slow"]) + 2 * ema_bars(p["signal"]),
 )
-talib_entry("willr", "WILLR", "momentum", HLC, (oscillator("value", -100, 0),), (length(14, 3, 100),), source="L. Williams, 1973")
+talib_entry(
+    "willr",
+    "WILLR",
+    "momentum",
+    HLC,
+    (oscillator("value", -100, 0),),
+    (length(14, 3, 100),),
+    source="L. Williams, 1973",
+    still=lambda x, p: (still.without_range(x[0], x[1]), p["length"] - 1, (1,)),
+    description="Williams' %R: the close's place in the window's range, less 100; NaN where there is no range.",
+)
 talib_entry("cci", "CCI", "momentum", HLC, (Output("value", "statistic"),), (length(14, 5, 100),), source="D. Lambert, 1980")
 talib_entry(
     "ultosc",
@@ -138,6 +152,8 @@ talib_entry(
     (length(7, 3, 20, name="short", minimum=1), length(14, 7, 40, name="medium", minimum=1), length(28, 14, 100, name="long", minimum=1)),
     source="L. Williams, 1985",
     rename={"short": "timeperiod1", "medium": "timeperiod2", "long": "timeperiod3"},
+    still=lambda x, p: (still.without_true_range(*x), min(p["short"], p["medium"], p["long"]), (1,)),
+    description="Ultimate oscillator: buying pressure over true range, of three windows; NaN where one has no range.",
 )
 talib_entry("bop", "BOP", "momentum", ("open", "high", "low", "close"), (oscillator("value", -1, 1),), source="I. Livshin, 2001")
 talib_entry(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategy_pipeline.indicators.definitions.wrap import chain, ema_bars, oscillator, price, talib_entry, wilder_bars
+from strategy_pipeline.indicators.kernels import still
 from strategy_pipeline.indicators.registry import Output, length, number
 
 HLC = ("high", "low", "close")
@@ -141,8 +142,20 @@ talib_entry(
     (Output("plus", "ratio", 0), Output("minus", "ratio", 0)),
     (length(14, 5, 100),),
     source="E. Botes and D. Siepman, 2010",
+    still=lambda x, p: (still.without_true_range(*x), p["length"], (1, 1)),
+    description="Vortex: movement from low to next high, and from high to next low, over true range; NaN where there is none.",
 )
-talib_entry("vhf", "VHF", "trend", ("series",), (Output("value", "ratio", 0, 1),), (length(28, 5, 100),), source="A. White, 1991")
+talib_entry(
+    "vhf",
+    "VHF",
+    "trend",
+    ("series",),
+    (Output("value", "ratio", 0, 1),),
+    (length(28, 5, 100),),
+    source="A. White, 1991",
+    still=lambda x, p: (still.unchanged(x[0]), p["length"], (1,)),
+    description="Vertical horizontal filter: the window's range against its path; NaN where nothing moved.",
+)
 talib_entry(
     "linearreg_slope",
     "LINEARREG_SLOPE",
@@ -162,5 +175,13 @@ talib_entry(
     source="least squares, angle of the slope",
 )
 talib_entry(
-    "efficiency_ratio", "ER", "trend", ("series",), (Output("value", "ratio", 0, 1),), (length(10, 5, 100),), source="P. Kaufman, 1995"
+    "efficiency_ratio",
+    "ER",
+    "trend",
+    ("series",),
+    (Output("value", "ratio", 0, 1),),
+    (length(10, 5, 100),),
+    source="P. Kaufman, 1995",
+    still=lambda x, p: (still.unchanged(x[0]), p["length"], (1,)),
+    description="Efficiency ratio: the move over n bars against the path that led there; NaN where nothing moved.",
 )

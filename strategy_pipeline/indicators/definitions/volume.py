@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from strategy_pipeline.indicators.definitions.wrap import ema_bars, oscillator, talib_entry
-from strategy_pipeline.indicators.kernels import windows
+from strategy_pipeline.indicators.kernels import still, windows
 from strategy_pipeline.indicators.registry import Output, indicator, length
 
 Array = np.ndarray
@@ -53,7 +53,17 @@ talib_entry(
     fixed={"matype": 1},
     warmup=lambda p: 2 * ema_bars(max(p["fast"], p["slow"])),
 )
-talib_entry("mfi", "MFI", "volume", HLCV, (oscillator("value", 0, 100),), (length(14, 3, 60),), source="G. Quong and A. Soudack, 1989")
+talib_entry(
+    "mfi",
+    "MFI",
+    "volume",
+    HLCV,
+    (oscillator("value", 0, 100),),
+    (length(14, 3, 60),),
+    source="G. Quong and A. Soudack, 1989",
+    still=lambda x, p: (still.without_flow(*x), p["length"], (1,)),
+    description="Money flow index: typical price times volume of rising bars against all; NaN where none flowed.",
+)
 
 
 @indicator(
@@ -102,7 +112,8 @@ def vwap_bands(high: Array, low: Array, close: Array, volume: Array, *, length: 
     traded = windows.mean(volume, length)
     centre = np.where(traded > 0, windows.mean(typical * volume, length) / traded, np.nan)
     spread = np.sqrt(weighted_variance(typical, volume, length))
-    return np.where(spread > 0, (close - centre) / spread, np.nan), spread
+    apart = spread > 1e-12 * np.abs(centre)  # where prices are equal only the rounding of their mean is left
+    return np.where(apart, (close - centre) / spread, np.nan), spread
 
 
 def weighted_variance(value: Array, weight: Array, length: int) -> Array:

@@ -14,9 +14,12 @@ import numpy as np
 import talib
 from talib import abstract
 
+from strategy_pipeline.indicators.kernels.still import blank_runs
 from strategy_pipeline.indicators.registry import Indicator, Output, Param, register
 
 Params = Mapping[str, Any]
+# Which bars did not move, how many of them in a row leave nothing to divide by, and for how many bars each output holds that.
+Still = tuple[np.ndarray, int, tuple[int, ...]]
 
 # exp(-FORGET) = 1e-9: a margin of a thousand under the 1e-6 that the catalog promises, for entries that take differences.
 FORGET = math.log(1e9)
@@ -79,12 +82,14 @@ def talib_entry(
     compounding: bool = False,
     cost: Literal["linear", "window"] = "linear",
     description: str = "",
+    still: Callable[[Sequence[np.ndarray], Params], Still] | None = None,
 ) -> None:
     """Register TA-Lib's `function` under `name`.
 
     `rename` maps our parameter names to TA-Lib's (a value of "a,b" sets both) where they differ from `NAMES`;
     `fixed` sets the rest; `order` picks and orders TA-Lib's outputs. The lookback is TA-Lib's own; the warm-up,
-    where none is given, is the lookback plus one.
+    where none is given, is the lookback plus one. `still` tells, for inputs and parameters, which bars did not move,
+    how many of them in a row leave the first output undefined (NaN), and how many bars remember that, by output.
     """
     names: dict[str, list[str]] = {p.name: (rename or {}).get(p.name, NAMES.get(p.name, p.name)).split(",") for p in params}
     constants = dict(fixed or {})
@@ -105,9 +110,13 @@ def talib_entry(
 
     def call(*arrays: np.ndarray, **p: float) -> Any:
         result = compiled(*arrays, **translate(p))
-        if isinstance(result, tuple):
-            return tuple(result[i] for i in (order or range(len(result))))
-        return result
+        found = tuple(result[i] for i in (order or range(len(result)))) if isinstance(result, tuple) else (result,)
+        if still is not None:
+            bars, run, memories = still(arrays, p)
+            if bars.any():
+                for output, memory in zip(found, memories, strict=True):
+                    blank_runs(bars, run, memory, output)
+        return found if isinstance(result, tuple) else result
 
     needed = warmup or (lambda p: lookback(p) + 1)
     text = description or f"{_handle(function).info['display_name']}."

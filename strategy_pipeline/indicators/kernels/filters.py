@@ -135,7 +135,7 @@ def spread_since_day_open(day: Array, price: Array, volume: Array) -> Array:
         if volume[i] > 0.0:
             traded += volume[i]
             step = price[i] - average
-            average += step * volume[i] / traded
+            average += step * (volume[i] / traded)  # exactly the price at the first trade: the day starts with no spread
             squares += volume[i] * step * (price[i] - average)
         if traded > 0.0:
             out[i] = np.sqrt(max(squares, 0.0) / traded)
