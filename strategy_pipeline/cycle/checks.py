@@ -122,8 +122,15 @@ def features_have_not_drifted(workspace: Workspace, day: dt.date) -> Verdict:
     known = {name: facts[name] for name in ("drifted", "drifted_share", "drift_limit", "drift_cutoff") if name in facts}
     if "drift_limit" not in facts:
         return Verdict(True, f"{facts['drift_summary']}; training is too short to say what is usual", known)
-    remedy = "; a training on newer data may know this market: `strategy-pipeline train-models`" if facts["drift_unusual"] == "yes" else ""
-    return Verdict(facts["drift_unusual"] != "yes", f"{facts['drift_summary']}{remedy}", known)
+    if facts["drift_unusual"] != "yes":
+        return Verdict(True, facts["drift_summary"], known)
+    fresh = (day - dt.date.fromisoformat(str(facts["drift_cutoff"]))).days < 7
+    remedy = (
+        f"the models are of {facts['drift_cutoff']}: the week is unlike the rest of their own history"
+        if fresh
+        else "models trained on newer data may know this market: `strategy-pipeline train-models`"
+    )
+    return Verdict(False, f"{facts['drift_summary']}; {remedy}", known)
 
 
 def rows_are_like_training(workspace: Workspace, day: dt.date) -> Verdict:

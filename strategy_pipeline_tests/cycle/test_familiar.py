@@ -116,10 +116,15 @@ def test_strategies_may_read_whether_the_forecast_is_the_models(after_the_change
     assert len(ids) == 30  # generators meet the new names and still make what validates
 
 
-def test_a_drifted_market_warns_and_a_usual_one_does_not(after_the_change: Workspace) -> None:
+def test_a_drifted_market_warns_and_a_usual_one_does_not(after_the_change: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     calm, drifted = (run_check(after_the_change, "features_have_not_drifted", day) for day in (USUAL, STRANGE))
     assert calm.passed and not drifted.passed
-    assert drifted.facts["drifted_share"] > drifted.facts["drift_limit"] and "train-models" in drifted.summary
+    assert drifted.facts["drifted_share"] > drifted.facts["drift_limit"] and "the models are of 2024-05-20" in drifted.summary
+    record = after_the_change.record("forecasts", STRANGE)
+    old = replace(record, facts={**record.facts, "drift_cutoff": "2024-04-20"})
+    monkeypatch.setattr(Workspace, "require", lambda *_: old)
+    assert "train-models" in run_check(after_the_change, "features_have_not_drifted", STRANGE).summary
+    monkeypatch.undo()
     facts = after_the_change.require("forecasts", STRANGE).facts
     assert facts["drift_unusual"] == "yes" and facts["drift_cutoff"] == str(USUAL)
     table = after_the_change.lake.read(predictions.drift_path(STRANGE))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
-from strategy_pipeline.market.sources.files import FilesSource
+from strategy_pipeline.config import Settings
+from strategy_pipeline.market.sources.files import FilesSource, observation_layouts
 from strategy_pipeline.market.sources.files.depth import replay
 
 
@@ -52,3 +56,23 @@ def test_the_book_table_holds_quotes_and_depth_of_one_venue(real_data):
     book = FilesSource.at(real_data).observations("book", "2024-08-08", "2024-08-10")
     assert set(book["venue"]) == {"binance_spot"} and set(book["level"]) >= set(range(10))
     assert (book["available_at"] >= book["ts"]).all()
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_quotes_of_another_time_are_not_read_and_windows_are_those_of_the_whole(tmp_path, monkeypatch, statistics):
+    ts = pd.date_range("2024-05-01", periods=600, freq="min", tz="UTC")
+    quotes = pd.DataFrame({"ts": ts, "symbol": "BTCUSDT", "venue": "x", "bid": 99.0, "bid_qty": 1.0, "ask": 101.0, "ask_qty": 2.0})
+    path = tmp_path / "orderflow_bbo.parquet"
+    pq.write_table(pa.Table.from_pandas(quotes, preserve_index=False), path, row_group_size=100, write_statistics=statistics)
+    read = []
+    real = observation_layouts._frame
+    monkeypatch.setattr(observation_layouts, "_frame", lambda path: read.append(path) or real(path))
+    source = FilesSource(Settings(source="files", data=tmp_path))
+    read.clear()
+    inside = (("2024-05-01T02:00", "2024-05-01T03:00", 60), ("2024-05-01T09:59", "2024-05-03", 1), (None, "2024-05-01T00:01", 1))
+    for start, end, rows in inside:
+        assert len(source.observations("book", start, end)) == rows
+    assert len(read) == 3
+    for start, end in (("2024-05-01T10:00", None), ("2024-05-02", "2024-05-03"), (None, "2024-05-01"), ("2020-01-01", "2021-01-01")):
+        assert source.observations("book", start, end).empty
+    assert len(read) == (3 if statistics else 7)

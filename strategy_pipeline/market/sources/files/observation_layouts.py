@@ -70,10 +70,10 @@ def read_table(
             parts.append(_frame(holding.path))
         elif holding.layout in _READERS:
             feeds, reader = _READERS[holding.layout]
-            if table in feeds:
+            if table in feeds and not (table == "book" and _elsewhen(holding.path, start, end)):
                 parts.append(reader(holding.path, table))
     if table == "book":
-        parts += [_depth(*pair) for pair in _depth_pairs(holdings)]
+        parts += [_depth(*pair) for pair in _depth_pairs(holdings) if not _elsewhen(pair[1], start, end)]
     parts = [part for part in (_between(part, start, end) for part in parts) if len(part)]
     if not parts:
         return empty_table(table), []
@@ -88,6 +88,27 @@ def read_table(
             notes.append(f"{table}: {int(repeated.sum())} values were given by two files; those of the first file by name were kept")
             frame = frame[~repeated]
     return frame, notes
+
+
+def _elsewhen(path: Path, start: np.datetime64 | None, end: np.datetime64 | None) -> bool:
+    """Whether a Parquet file says of itself that no row has a ``ts`` in [start, end), so that it need not be read.
+
+    Quotes and depth are large, and a day asks for one day of them. False where the file keeps no such statistics.
+    """
+    if path.suffix != ".parquet":
+        return False
+    try:
+        held = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError):
+        return False  # reading it tells what is wrong
+    column = held.schema_arrow.get_field_index("ts")
+    if column < 0 or not pa.types.is_timestamp(held.schema_arrow.field(column).type):
+        return False
+    groups = [held.metadata.row_group(n).column(column) for n in range(held.metadata.num_row_groups)]
+    if any(group.path_in_schema != "ts" or group.statistics is None or not group.statistics.has_min_max for group in groups) or not groups:
+        return False
+    first, last = (stamps([bound(getattr(group.statistics, side) for group in groups)])[0] for bound, side in ((min, "min"), (max, "max")))
+    return (end is not None and first >= pd.Timestamp(end, tz="UTC")) or (start is not None and last < pd.Timestamp(start, tz="UTC"))
 
 
 def _between(frame: pd.DataFrame, start: np.datetime64 | None, end: np.datetime64 | None) -> pd.DataFrame:
