@@ -31,7 +31,8 @@ def next_positions(
 
     The engine runs on the bars and one more, which opens and stays at each symbol's last close: entries and exits
     decided at the last close fill there, by the same rules as everywhere. With ``fill="close"`` they have filled
-    already, and no bar is added. `costs`, `fill`, `series` and `funding` as in `backtest`. A symbol whose newest bars are missing, for a day at most, is held at its last close.
+    already, and no bar is added. `costs`, `fill`, `series` and `funding` as in `backtest`. A symbol whose newest
+    bars are missing, for a day at most, is held at its last close.
 
     Returns
     -------

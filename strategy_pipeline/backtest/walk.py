@@ -103,6 +103,7 @@ def walk(
     even_kind, cooldown = ints[EVEN_KIND], ints[COOLDOWN]
     fee, impact, capital, lot = costs[FEE], costs[IMPACT], costs[CAPITAL], costs[LOT]
     wait = delay if at_close else delay + 1
+    at_once = wait == 0 and idle == 0  # what is decided has filled: nothing to look up
     money = 1.0
     count = 0
     won, lost, won_sum, lost_sum = 0, 0, 0.0, 0.0
@@ -114,7 +115,7 @@ def walk(
             break
         entry = t + wait
         position = entry + 1 if at_close else entry
-        if entry >= end or next_bar[entry] != entry:
+        if entry >= end or (not at_once and next_bar[entry] != entry):
             continue
         base = close[entry] if at_close else open_[entry]
         side = 1 if (long[t >> 6] >> np.uint64(t & 63)) & np.uint64(1) else -1
@@ -153,7 +154,9 @@ def walk(
         if hold > 0 and entry + hold < end:
             timed = min(end, int(next_bar[entry + hold]))
         at_open = False
-        filled = end if signal + wait >= end else min(end, int(next_bar[signal + wait]))
+        filled = signal
+        if not at_once:
+            filled = end if signal + wait >= end else min(end, int(next_bar[signal + wait]))
         if at_close:
             if timed < end and timed <= filled:
                 leave, reason, at_open = timed, TIME, True

@@ -240,7 +240,7 @@ def test_a_stop_rests_and_is_not_late() -> None:
 def test_a_delay_and_funding_go_with_the_result_when_it_is_run_again() -> None:
     bars = bars_of(*[flat(100 + i % 7) for i in range(60)])
     strategy = parse("trend on * 1h\nenter long when close > lag(close, 1)\nexit when close < lag(close, 1)")
-    rates = at_bars(bars, {t: 0.001 for t in range(0, 60, 8)})
+    rates = at_bars(bars, dict.fromkeys(range(0, 60, 8), 0.001))
     result = backtest([strategy], bars, delay=1, funding=rates)
     again = result.rerun([strategy])
     pd.testing.assert_frame_equal(again.metrics, result.metrics, check_exact=True)
