@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from strategy_pipeline.indicators import Bank, Output, Series, SeriesCache, disk
 from strategy_pipeline.indicators.registry import length, unregister
 from strategy_pipeline_tests.indicators.conftest import blanked, world
 
+REPOSITORY = Path(__file__).parents[2]
 VALUES = [
     term("rank"), term("hurst"), term("skew", length=30), term("volume_profile"), term("anchored_vwap_bands"), term("ht_sine"),
     term("rank", timeframe="4h"), term("rank", symbol="ETH/USDT"), term("percentile", term("entropy", length=20), length=5),
@@ -184,7 +186,9 @@ print(cache.damaged)
 def test_processes_share_a_folder(whole, tmp_path):
     """Two at once, over a limit that makes each remove what the other may be reading."""
     runs = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     for run in runs:
