@@ -268,6 +268,8 @@ def register(entry: Indicator) -> Indicator:
             raise IndicatorParameterError(f"Expected a unit among {', '.join(UNITS)}, was {output.unit!r} in {entry.name!r}; correct it.")
     if not entry.outputs or not entry.inputs:
         raise IndicatorParameterError(f"Expected {entry.name!r} to have inputs and outputs, was without; declare them.")
+    if not entry.source.strip():
+        raise IndicatorParameterError(f"Expected {entry.name!r} to name its source, was without; give an author and year, or a reference.")
     _REGISTRY[entry.name] = entry
     return entry
 
@@ -299,6 +301,14 @@ def indicator(
     first = constant(lookback) if lookback is not None else lambda p: max(needed(p) - 1, 0)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        defaults = {p.name: p.accept(name, p.default) for p in params}
+        try:
+            needed(defaults), first(defaults)
+        except KeyError as missing:
+            raise IndicatorParameterError(
+                f"Expected the warm-up and lookback of {name!r} to read its parameters ({', '.join(defaults) or 'none'}), was {missing}; "
+                "nothing was registered; correct the name."
+            ) from None
         text = (function.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
         register(
             Indicator(

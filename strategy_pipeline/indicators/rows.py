@@ -98,12 +98,14 @@ def _results(entry: Indicator, inputs: list[Array], parameters: dict[str, Any], 
     with np.errstate(all="ignore"):
         result = entry.function(*inputs, **parameters)
     results = list(result) if isinstance(result, tuple) else [result]
-    arrays = [
-        np.array(each, dtype=np.float64) if np.asarray(each).dtype != np.float64 or not each.flags.writeable else each for each in results
-    ]
+    arrays = [each if _usable(each) else np.array(each, dtype=np.float64) for each in results]
     if len(arrays) != len(entry.outputs) or any(array.shape != shape for array in arrays):
         raise IndicatorParameterError(
             f"Expected {entry.name!r} to return {len(entry.outputs)} arrays of shape {shape}, was {[array.shape for array in arrays]}; "
             "its values cannot be placed; return one array per declared output."
         )
     return arrays
+
+
+def _usable(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype == np.float64 and values.flags.writeable

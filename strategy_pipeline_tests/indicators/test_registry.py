@@ -99,3 +99,47 @@ def test_a_term_fills_in_defaults():
     assert built.params == (12.0, 30.0, 9.0) and built.output == "signal" and built.inputs[0].name == "close"
     with pytest.raises(UnknownIndicatorError):
         term("macd", slo=30)
+
+
+def declared(name: str, function=lambda close: close, **changed):
+    given = {"family": "price", "inputs": ("close",), "outputs": (Output("value", "price"),), "warmup": 1, "source": "a test", **changed}
+    return indicator(name, **given)(function)
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"inputs": ("clsoe",)}, "clsoe"), ({"outputs": (Output("value", "prices"),)}, "prices"), ({"outputs": ()}, "outputs"),
+        ({"source": " "}, "source"), ({"warmup": lambda p: p["len"]}, "len"), ({"lookback": lambda p: p["lag"]}, "lag"),
+    ],
+)  # fmt: skip
+def test_a_malformed_declaration_is_refused_and_leaves_nothing(changed, word):
+    with pytest.raises(IndicatorParameterError, match=word):
+        declared("malformed", **changed)
+    assert "malformed" not in names()
+
+
+def test_a_plain_list_is_taken_and_nothing_is_not(whole):
+    declared("listed", lambda close: list(close * 2))
+    declared("silent", lambda close: None)
+    try:
+        np.testing.assert_array_equal(compute("listed", whole), whole.close * 2)
+        with pytest.raises(IndicatorParameterError, match="silent"):
+            compute("silent", whole)
+    finally:
+        unregister("listed")
+        unregister("silent")
+
+
+def test_writing_into_an_input_harms_nobody(whole):
+    def greedy(close):
+        close[:] = 0.0
+        return close
+
+    declared("greedy", greedy)
+    before = whole.close.copy()
+    try:
+        assert (compute("greedy", whole) == 0).all()
+        np.testing.assert_array_equal(whole.close, before)
+    finally:
+        unregister("greedy")
