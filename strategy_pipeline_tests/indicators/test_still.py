@@ -93,6 +93,17 @@ def test_a_series_has_no_strength_until_it_first_moves(name):
     assert np.isnan(values[:300]).all() and np.isfinite(values[300:]).all()
 
 
+def test_a_strength_that_stands_still_has_no_place_in_its_range():
+    """Where the close does not change, RSI stays but for its rounding, of which TA-Lib would make values from 0 to 100."""
+    strength = compute("rsi", BARS)[0, 60:]
+    span = over(np.max, strength, 14) - over(np.min, strength, 14)
+    wanted = np.where(span < 1e-9, np.nan, 100 * (strength - over(np.min, strength, 14)) / span)
+    got = compute("stochrsi", BARS, output="k")[0, 60:]
+    np.testing.assert_array_equal(np.isnan(got)[20:], np.isnan(wanted)[20:])
+    np.testing.assert_allclose(got[20:], wanted[20:], rtol=1e-6, atol=1e-6)
+    assert np.isnan(wanted[20:]).sum() > 20
+
+
 def test_a_flat_market_has_no_distance_in_deviations():
     """The rounding of a weighted mean is no deviation."""
     flat = np.full(BARS.close.shape, 0.1 * 3)

@@ -86,7 +86,7 @@ TRAITS = {
     "stc": "0 0 rest - 50",
     "stoch": "0 0 rest - nan",
     "stochf": "0 0 rest - nan",
-    "stochrsi": "0 0 rest - 0",
+    "stochrsi": "0 0 rest - nan",
     "trix": "0 0 - - 0",
     "tsi": "0 0 odd - 0",
     "ultosc": "0 0 rest - nan",

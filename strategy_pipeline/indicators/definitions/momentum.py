@@ -108,6 +108,8 @@ talib_entry(
     rename={"window": "fastk_period", "signal": "fastd_period"},
     fixed={"fastd_matype": 0},
     warmup=lambda p: int(p["length"] + p["window"] + p["signal"]) + 2 * wilder_bars(p["length"]),
+    still=lambda x, p: (still.unchanged(x[0]), max(p["window"] - 1, 1), (1, p["signal"])),
+    description="Stochastic of RSI: its place in its own range, and the average; NaN where nothing moved, which leaves RSI where it is.",
 )
 talib_entry(
     "kdj",
