@@ -3,9 +3,10 @@
 Run ``python benchmarks/backtest.py`` (needs the extra ``peers``); ``--help`` lists the options.
 
 Workloads: two-average crossovers from 150 windows on one symbol, 43,800 hourly bars, fill at the close, fee 0.1 %. W1: all
-in, no stops. W2: with ``stop 3%, take 6%, trail 2%`` and slippage 0.05 %; W2b: without the trail. Both engines start from
+in, no stops. W2: with ``stop 3%, take 6%, trail 2%`` and slippage 0.05 %; W2b: without the trail; W1f: W1 with half of
+equity. Both engines start from
 OHLC arrays and end at total return, Sharpe ratio, maximum drawdown and trade count (with ``--all-metrics`` ours computes
-all its metrics and the daily returns). vectorbt
+all its metrics and the daily returns); a strategy's id, the hash of its text, belongs to making it. vectorbt
 runs in its best set-up, chunks of 20 columns, on fewer strategies, and is extrapolated linearly, as the output says. Both
 must agree on what is compared, or the run fails.
 """
@@ -14,27 +15,27 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from strategy_pipeline.backtest import Costs, backtest
 from strategy_pipeline.backtest import engine as inside
-from strategy_pipeline.backtest.arena import make_arena
-from strategy_pipeline.backtest.plan import make_plan
 from strategy_pipeline.compute import map_shards
-from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import Strategy, parse
 
 WINDOWS = sorted({round(float(window)) for window in np.geomspace(5, 2000, 220)})[:150]
-STOPS = {"W1": "", "W2": "stop 3%, take 6%, trail 2%\n", "W2b": "stop 3%, take 6%\n"}
+STOPS = {"W1": "", "W1f": "", "W2": "stop 3%, take 6%, trail 2%\n", "W2b": "stop 3%, take 6%\n"}
+SIZES = {"W1f": "fraction 50%"}
+PEER = ("W1", "W2", "W2b")  # what vectorbt runs beside
 COMPARED = ("total_return", "sharpe", "max_drawdown", "trades")
-COSTS = {"W1": Costs(10, 0), "W2": Costs(10, 5, market_targets=True), "W2b": Costs(10, 5, market_targets=True)}
+COSTS = {"W1": Costs(10, 0), "W1f": Costs(10, 0), "W2": Costs(10, 5, market_targets=True), "W2b": Costs(10, 5, market_targets=True)}
 
 
 def random_bars(n_bars: int, seed: int) -> Bars:
@@ -51,7 +52,7 @@ def random_bars(n_bars: int, seed: int) -> Bars:
 def crossover(fast: int, slow: int, workload: str) -> Strategy:
     return parse(
         f"trend on * 1h\nenter long when crosses_above(sma(close, {fast}), sma(close, {slow}))\n"
-        f"exit when crosses_below(sma(close, {fast}), sma(close, {slow}))\n{STOPS[workload]}size all_in"
+        f"exit when crosses_below(sma(close, {fast}), sma(close, {slow}))\n{STOPS[workload]}size {SIZES.get(workload, 'all_in')}"
     )
 
 
@@ -99,28 +100,27 @@ def vectorbt_run(bars: Bars, pairs: list[tuple[int, int]], workload: str) -> pd.
     return pd.concat(parts, ignore_index=True)
 
 
-def kernel_seconds(bars: Bars, population: list[Strategy], workload: str, workers: int, all_metrics: bool) -> float:
-    """Simulation and statistics alone: rows, rules and tables are there."""
-    arena = make_arena(bars, None, None)
-    plan = make_plan(population, bars.symbols, bars.timeframe)
-    source = inside._Source(Bank(bars), plan)
-    tables = source.tables(plan.entries)
-    n = len(plan.entries)
-    sums, daily = np.zeros((n, 1, inside.N_SUMS)), np.zeros((n, len(arena.days) if all_metrics else 0))
-    ranges = (
-        inside.no_tables(1) if all_metrics else inside.range_tables(arena.marks, arena.benchmark, arena.spans[:, inside.tile.SPAN_START :])
-    )
-    applies = inside.frozen(np.ones((n, 1), dtype=np.uint8))
-    rows = inside.frozen(np.arange(n))
-    terms = inside.make_terms(arena, COSTS[workload], "close")
-    cuts = [(first, min(first + 64, n)) for first in range(0, n, 64)]
-    return clock(
-        lambda: map_shards(
-            lambda cut: inside._run(arena, ranges, tables, terms, rows, applies, sums, daily, cut),
-            cuts,
-            workers=workers,
-        )
-    )
+def kernel_seconds(
+    bars: Bars, population: list[Strategy], workload: str, workers: int, metrics: Sequence[str] | None, repeats: int
+) -> float:
+    """Rules, simulation and statistics alone, the median: series, comparisons and tables are there."""
+    calls: list[tuple[Callable[..., None], tuple]] = []
+
+    def noting(kernel: Callable[..., None]) -> Callable[..., None]:
+        return lambda *arguments: (calls.append((kernel, arguments)), kernel(*arguments))[1]
+
+    express, tile = inside.run_express, inside.tile.run_tile
+    inside.run_express, inside.tile.run_tile = noting(express), noting(tile)
+    try:
+        backtest(population, bars, costs=COSTS[workload], fill="close", metrics=metrics, workers=workers)
+    finally:
+        inside.run_express, inside.tile.run_tile = express, tile
+    return statistics.median(clock(lambda: map_shards(lambda call: call[0](*call[1]), calls, workers=workers)) for _ in range(repeats))
+
+
+def peak_memory() -> float:
+    """MB that the process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def clock(work: Callable[[], object]) -> float:
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--bars", type=int, default=43_800)
     parser.add_argument("--repeats", type=int, default=3, help="interleaved repetitions; the median counts")
     parser.add_argument("--workers", type=int, default=0, help="threads of ours; 0: one per core")
-    parser.add_argument("--workloads", nargs="+", choices=sorted(STOPS), default=["W1", "W2", "W2b"])
+    parser.add_argument("--workloads", nargs="+", choices=sorted(STOPS), default=["W1", "W2", "W2b", "W1f"])
     parser.add_argument("--without-peer", action="store_true", help="time ours only")
     parser.add_argument("--all-metrics", action="store_true", help="ours computes every metric and the daily returns")
     args = parser.parse_args()
@@ -149,9 +149,17 @@ def main() -> None:
         begin = time.perf_counter()
         population = [crossover(*pair, workload) for pair in pairs]
         parsing = time.perf_counter() - begin
+        begin = time.perf_counter()
+        for strategy in population:
+            strategy.id  # noqa: B018 - kept by the strategy from here on
+        naming = time.perf_counter() - begin
         costs = COSTS[workload]
         backtest(population[:4], bars, costs=costs, fill="close", metrics=chosen_metrics, workers=args.workers)  # compile
-        if not args.without_peer:
+        before = peak_memory()
+        backtest(population, bars, costs=costs, fill="close", metrics=chosen_metrics, workers=args.workers)
+        added = peak_memory() - before  # of the first workload; later ones find the peer's memory taken
+        peer_runs = not args.without_peer and workload in PEER
+        if peer_runs:
             vectorbt_run(bars, spread[:20], workload)
         ours, theirs, processor, peer_processor = [], [], [], []
         frame = peer = pd.DataFrame()
@@ -160,7 +168,7 @@ def main() -> None:
             frame = backtest(population, bars, costs=costs, fill="close", metrics=chosen_metrics, workers=args.workers).metrics
             ours.append(time.perf_counter() - begin)
             processor.append(time.process_time() - cpu)
-            if not args.without_peer:
+            if peer_runs:
                 cpu, begin = time.process_time(), time.perf_counter()
                 peer = vectorbt_run(bars, spread, workload)
                 theirs.append((time.perf_counter() - begin) * len(pairs) / len(spread))
@@ -168,8 +176,8 @@ def main() -> None:
         mine = statistics.median(ours)
         trades = int(frame["trades"].sum())
         cells = len(pairs) * args.bars
-        line = f"{workload}: ours {mine:.2f} s (CPU {statistics.median(processor):.2f} s; parsing before it {parsing:.2f} s)"
-        if not args.without_peer:
+        line = f"{workload}: ours {mine:.2f} s (CPU {statistics.median(processor):.2f} s; parsing before {parsing:.1f} s, ids {naming:.1f} s)"
+        if peer_runs:
             chosen = frame.loc[[(crossover(*pair, workload).id, "BTC/USDT") for pair in spread]]
             for name in peer.columns:
                 np.testing.assert_allclose(chosen[name], peer[name], rtol=1e-9, atol=1e-12, err_msg=name)
@@ -177,8 +185,8 @@ def main() -> None:
                 f", vectorbt {statistics.median(theirs):.0f} s (CPU {statistics.median(peer_processor):.0f} s), extrapolated: "
                 f"{statistics.median(theirs) / mine:.0f}x (CPU {statistics.median(peer_processor) / statistics.median(processor):.0f}x)"
             )
-        print(line)
-        seconds = statistics.median(kernel_seconds(bars, population, workload, args.workers, args.all_metrics) for _ in range(args.repeats))
+        print(f"{line}; peak memory raised by {added:.0f} MB")
+        seconds = kernel_seconds(bars, population, workload, args.workers, chosen_metrics, args.repeats)
         print(
             f"    simulation and statistics alone: {seconds:.2f} s, {seconds / cells * 1e9:.2f} ns per strategy-bar, "
             f"{seconds / trades * 1e9:.0f} ns per trade ({trades:,} trades)"

@@ -176,10 +176,10 @@ class _Run:
         return rows[fine], sums[fine], daily[fine]
 
     def _expressible(self, plan: Plan) -> np.ndarray:
-        """Strategies that are long only, all in, with levels in percent."""
+        """Strategies that are long only, of a fixed size, with levels in percent."""
         simple = (plan.kinds[:, :3] != walk.ATR).all(axis=1) & (plan.kinds[:, 3] == walk.NONE) & (plan.cooldown == 0)
         simple &= plan.against < 0
-        return simple & (plan.rules[:, RULES.index("enter_short")] == 0) & (plan.sizes == walk.ALL_IN)
+        return simple & (plan.rules[:, RULES.index("enter_short")] == 0) & ((plan.sizes == walk.ALL_IN) | (plan.sizes == walk.FRACTION))
 
     def _express(self, plan: Plan, source: Source, rows: np.ndarray, sums: np.ndarray) -> np.ndarray:
         """Fill the headline sums of some strategies; 1 where they do not suffice, uint8 (n, n_symbols)."""

@@ -1,6 +1,6 @@
 """The express: headline numbers of the plainest positions, without a record of a single trade.
 
-What belongs here: one kernel for strategies that are long, all in, with levels in percent and free holding, which is what
+What belongs here: one kernel for strategies that are long, of fixed size, with levels in percent and free holding, which is what
 most of a search consists of. Their equity over a trade is one product, so trades need no arithmetic of their own; the text
 of what happens is in `reference`, and `walk` with `ranges.headline` say the same at length. Strategies that read
 comparisons nobody else reads have them made here, from ranks, and never stored.
@@ -12,10 +12,22 @@ import numpy as np
 from numba import njit
 
 from strategy_pipeline.backtest.bits import ABOVE, AND, compare_ranks, cross_ranks, trailing_zeros
-from strategy_pipeline.backtest.ranges import SQUARE, SQUARE_REST, SUM, SUM_REST, finish, largest_fall, reach
+from strategy_pipeline.backtest.ranges import SQUARE, SQUARE_REST, SUM, SUM_REST, earned, fall_of_equity, finish, largest_fall, reach
 from strategy_pipeline.backtest.tile import FIRST, LAST, SPAN_START, SPAN_STOP, STOP
 from strategy_pipeline.backtest.touch import first_touch
-from strategy_pipeline.backtest.walk import ENTER_LONG, EXIT_LONG, HOLD, NONE, STOP_KIND, STOP_VALUE, TAKE_VALUE, TRAIL_VALUE
+from strategy_pipeline.backtest.walk import (
+    ENTER_LONG,
+    EXIT_LONG,
+    FRACTION,
+    HOLD,
+    NONE,
+    SIZE_KIND,
+    SIZE_VALUE,
+    STOP_KIND,
+    STOP_VALUE,
+    TAKE_VALUE,
+    TRAIL_VALUE,
+)
 
 # Columns of a literal: its bit row, or where that is -1 the comparison of two planes of ranks.
 ROW, OP, LEFT, RIGHT, N_LITERAL = range(5)
@@ -139,6 +151,7 @@ def run_express(
             trail = floats[i, TRAIL_VALUE]
         levels = stops > 0 or take > 0 or trail > 0
         table = table_of[i]
+        weight = floats[i, SIZE_VALUE] if ints[i, SIZE_KIND] == FRACTION else 1.0
         enter, leaving = ints[i, ENTER_LONG], ints[i, EXIT_LONG]
         for s in range(n_symbols):
             span = spans[s]
@@ -200,35 +213,45 @@ def run_express(
                     if touched < limit:
                         leave, price, open_end = touched, at, False
                 count += 1
-                unit = 1 / (base * buying)
-                held = money * unit
+                unit = weight / (base * buying)
+                held, cash = money * unit, money * (1 - weight)
                 last = money
                 if open_end:
                     leave = np.uint64(span[SPAN_STOP])
                 if leave > entry:
                     final = leave - one
-                    r = mark[entry] * unit - 1
-                    total += r + ((sums_to[final, SUM] - sums_to[entry, SUM]) + (sums_to[final, SUM_REST] - sums_to[entry, SUM_REST]))
-                    square += r * r + (
-                        (sums_to[final, SQUARE] - sums_to[entry, SQUARE]) + (sums_to[final, SQUARE_REST] - sums_to[entry, SQUARE_REST])
-                    )
+                    r = mark[entry] * unit - weight
+                    total += r
+                    square += r * r
                     top, bottom = reach(reaching, entry, final)
-                    if top - bottom > deepest * top:
-                        deepest = max(deepest, largest_fall(mark, reaching, fall, np.int64(entry), np.int64(final)))
-                    deepest = max(deepest, 1 - held * bottom * part)
-                    if held * top > peak:
-                        peak = held * top
+                    highest, lowest = cash + held * top, cash + held * bottom
+                    if weight == 1:
+                        total += (sums_to[final, SUM] - sums_to[entry, SUM]) + (sums_to[final, SUM_REST] - sums_to[entry, SUM_REST])
+                        square += (sums_to[final, SQUARE] - sums_to[entry, SQUARE]) + (
+                            sums_to[final, SQUARE_REST] - sums_to[entry, SQUARE_REST]
+                        )
+                        if top - bottom > deepest * top:
+                            deepest = max(deepest, largest_fall(mark, reaching, fall, np.int64(entry), np.int64(final)))
+                    else:
+                        gain, squared = earned(mark, entry, final, cash / held)
+                        total += gain
+                        square += squared
+                        if highest - lowest > deepest * highest:
+                            deepest = max(deepest, fall_of_equity(mark, np.int64(entry), np.int64(final), cash, held))
+                    deepest = max(deepest, 1 - lowest * part)
+                    if highest > peak:
+                        peak = highest
                         part = 1 / peak
-                    last = held * mark[final]
+                    last = cash + held * mark[final]
                 if open_end:
                     money, opened = last, 1
                     break
                 if price < 0:
-                    money = held * -price * limited
+                    money = cash + held * -price * limited
                 else:
                     if price == 0:
                         price = opens[leave] if at_open else closes[leave]
-                    money = held * price * selling
+                    money = cash + held * price * selling
                 r = money / last - 1
                 total += r
                 square += r * r

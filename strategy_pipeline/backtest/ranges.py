@@ -114,6 +114,34 @@ def largest_fall(marks: np.ndarray, reaches: np.ndarray, falls: np.ndarray, firs
     return fall
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def earned(marks: np.ndarray, entry: np.uint64, final: np.uint64, cash: float) -> tuple[float, float]:
+    """Sums of returns and of their squares of a position held from the close of `entry` to that of `final`, with `cash`
+    (per unit) beside it. The order of addition is left to the compiler, which then takes several bars at once.
+    """
+    one = np.uint64(1)
+    total = square = 0.0
+    for t in range(entry + one, final + one):
+        before = marks[t - one]
+        r = (marks[t] - before) / (cash + before)
+        total += r
+        square += r * r
+    return total, square
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fall_of_equity(marks: np.ndarray, entry: int, final: int, cash: float, units: float) -> float:
+    """The largest fall of cash + units * mark from where it was before, as a share of that."""
+    high, fall = 0.0, 0.0
+    for t in range(entry, final + 1):
+        worth = cash + units * marks[t]
+        if worth > high:
+            high = worth
+        elif high - worth > fall * high:
+            fall = 1 - worth / high
+    return fall
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def headline(
     trade_ints: np.ndarray, trade_floats: np.ndarray, count: int, marks: np.ndarray, running: np.ndarray, reaches: np.ndarray,
@@ -136,29 +164,26 @@ def headline(
         last = before
         if leave > entry:
             end = leave - 1
+            high, low = reach(reaches, np.uint64(entry), np.uint64(end))
+            one, other = cash + units * high, cash + units * low
+            highest, lowest = max(one, other), min(one, other)
+            r = (cash + units * marks[entry]) / before - 1
             if abs(cash) <= 1e-13 * before:
-                r = (cash + units * marks[entry]) / before - 1
-                total += r + ((running[end, SUM] - running[entry, SUM]) + (running[end, SUM_REST] - running[entry, SUM_REST]))
-                square += r * r + (
-                    (running[end, SQUARE] - running[entry, SQUARE]) + (running[end, SQUARE_REST] - running[entry, SQUARE_REST])
-                )
-                high, low = reach(reaches, np.uint64(entry), np.uint64(end))
+                total += (running[end, SUM] - running[entry, SUM]) + (running[end, SUM_REST] - running[entry, SUM_REST])
+                square += (running[end, SQUARE] - running[entry, SQUARE]) + (running[end, SQUARE_REST] - running[entry, SQUARE_REST])
                 if high - low > deepest * high:
                     deepest = max(deepest, largest_fall(marks, reaches, falls, entry, end))
-                deepest = max(deepest, 1 - units * low / peak)
-                peak = max(peak, units * high)
-                last = cash + units * marks[end]
             else:
-                for t in range(entry, leave):
-                    worth = cash + units * marks[t]
-                    r = worth / last - 1
-                    total += r
-                    square += r * r
-                    last = worth
-                    if worth > peak:
-                        peak = worth
-                    elif worth < peak * (1 - deepest):
-                        deepest = 1 - worth / peak
+                gain, squared = earned(marks, np.uint64(entry), np.uint64(end), cash / units)
+                total += gain
+                square += squared
+                if highest - lowest > deepest * highest:
+                    deepest = max(deepest, fall_of_equity(marks, entry, end, cash, units))
+            total += r
+            square += r * r
+            deepest = max(deepest, 1 - lowest / peak)
+            peak = max(peak, highest)
+            last = cash + units * marks[end]
         if closed:
             r = money / last - 1
             total += r

@@ -22,14 +22,15 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def plain_strategy(rng: np.random.Generator) -> Strategy:
-    """Long, all in, levels in percent: what the express takes."""
+    """Long, of a fixed size, levels in percent: what the express takes."""
 
     def level() -> Level | None:
         return Level("percent", float(rng.choice([0.005, 0.01, 0.03, 0.2]))) if rng.random() < 0.5 else None
 
     return Strategy(
         "momentum", ("*",), "1h", make_condition(rng), None, make_condition(rng) if rng.random() < 0.7 else None, None,
-        level(), level(), level(), int(rng.integers(1, 30)) if rng.random() < 0.4 else None, Size("all_in"),
+        level(), level(), level(), int(rng.integers(1, 30)) if rng.random() < 0.4 else None,
+        Size("all_in") if rng.random() < 0.6 else Size("fraction", float(rng.choice([0.1, 0.5, 1.0]))),
     )  # fmt: skip
 
 
@@ -81,12 +82,13 @@ def test_what_is_plain_goes_by_express_and_nothing_else_does(monkeypatch) -> Non
         parse(plain.format("stop 3%, take 6%, trail 2%, hold at most 9 bars\n", "all_in")),
         parse(plain.format("stop 2 atr(6)\n", "all_in")),
         parse(plain.format("", "fraction 50%")),
+        parse(plain.format("", "kelly 0.5")),
         parse(plain.format("", "all_in").replace("long", "short")),
     ]
     taken = []
     run = engine.run_express
     monkeypatch.setattr(engine, "run_express", lambda *args: (taken.append(len(args[7])), run(*args))[1])
-    for costs, expected in ((Costs(), 2), (Costs(impact=0.1), 0), (Costs(lot=0.01), 0), (Costs(borrow_annual=0.1), 0)):
+    for costs, expected in ((Costs(), 3), (Costs(impact=0.1), 0), (Costs(lot=0.01), 0), (Costs(borrow_annual=0.1), 0)):
         taken.clear()
         backtest(population, bars, costs=costs, metrics=HEADLINE_METRICS, workers=1)
         assert max(taken, default=0) == expected
