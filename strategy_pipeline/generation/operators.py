@@ -18,6 +18,7 @@ from strategy_pipeline.strategies.conditions import And, Compare, Condition, Not
 from strategy_pipeline.strategies.kinds import kind_of
 from strategy_pipeline.strategies.needs import rules
 from strategy_pipeline.strategies.parameters import parameters, with_parameters
+from strategy_pipeline.strategies.strategy import Level
 from strategy_pipeline.strategies.traverse import size
 from strategy_pipeline.strategies.validation import problems
 
@@ -30,6 +31,7 @@ LARGEST = 60
 _TRIES = 24
 _CONDITIONS = (Compare, Not, And, Or)
 _OPPOSITE = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "crosses_above": "crosses_below", "crosses_below": "crosses_above"}
+_LIMITS = ("stop", "take", "trail", "breakeven", "hold", "cooldown")
 _SOFTER = {"crosses_above": ">", "crosses_below": "<", ">": "crosses_above", "<": "crosses_below", ">=": ">", "<=": "<"}
 
 
@@ -130,7 +132,7 @@ def mutate_parameters(strategy: Strategy, rng: np.random.Generator, known_series
             moved = min(max(moved, low), high)
             values[parameter.path] = float(round(moved)) if parameter.kind == "int" else float(f"{moved:.3g}")
         made = with_parameters(strategy, values)
-        names = ("enter_long", "enter_short", "exit_long", "exit_short", "stop", "take", "trail", "hold", "size")
+        names = ("enter_long", "enter_short", "exit_long", "exit_short", *_LIMITS, "size")
         return {name: getattr(made, name) for name in names}
 
     return _child(strategy, frozenset(known_series), attempt)
@@ -168,12 +170,12 @@ def mutate_subtree(strategy: Strategy, donors: list[Condition], rng: np.random.G
 
 
 def mutate_hoist(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
-    """A rule shortened to one of its own parts, or a stop, target, trail or time limit dropped."""
+    """A rule shortened to one of its own parts, or a stop, target, trail, break-even, time limit or cool-down dropped."""
 
     def attempt() -> dict[str, Any] | None:
         named = rules(strategy)
         longer = [name for name, rule in named.items() if isinstance(rule, (And, Or, Not))]
-        extras = [name for name in ("stop", "take", "trail", "hold") if getattr(strategy, name) is not None]
+        extras = [name for name in _LIMITS if getattr(strategy, name) is not None]
         leaves = all(f"exit{name[5:]}" in named for name in named if name.startswith("enter"))
         if extras and (leaves or len(extras) > 1) and (not longer or rng.random() < 0.3):
             return {_pick(rng, extras): None}
@@ -182,5 +184,20 @@ def mutate_hoist(strategy: Strategy, rng: np.random.Generator, known_series: Ite
         name = _pick(rng, longer)
         parts = [node for path, node in places(named[name]) if path and isinstance(node, _CONDITIONS)]
         return {name: _pick(rng, parts)}
+
+    return _child(strategy, frozenset(known_series), attempt)
+
+
+def mutate_limits(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """A stop, target, trail, break-even, time limit or cool-down given, or given anew: distances in percent or, of strategies
+    on one leg, in average true ranges."""
+
+    def attempt() -> dict[str, Any] | None:
+        name = _pick(rng, list(_LIMITS))
+        if name in ("hold", "cooldown"):
+            return {name: _pick(rng, [6, 12, 24, 48, 96, 168])}
+        if strategy.against is None and rng.random() < 0.5:
+            return {name: Level("atr", _pick(rng, [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]), _pick(rng, [14, 24]))}
+        return {name: Level("percent", _pick(rng, [0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12]))}
 
     return _child(strategy, frozenset(known_series), attempt)

@@ -20,7 +20,7 @@ from strategy_pipeline.generation.context import Market
 from strategy_pipeline.generation.protocol import Request
 from strategy_pipeline.generation.template import Sentence, Template
 from strategy_pipeline.generation.templates import TEMPLATES
-from strategy_pipeline.generation.variants import HOLDS, LIMITS, RISKS, SIDES, Filter, filters, sizes
+from strategy_pipeline.generation.variants import HOLDS, LIMITS, PAIR_RISKS, RISKS, SIDES, Filter, filters, sizes
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies.conditions import And
 from strategy_pipeline.strategies.strategy import Strategy
@@ -91,6 +91,8 @@ class _Grid:
         self.filters: tuple[Filter | None, ...] = filters(market) if template.filtered else (None,)
         self.holds = HOLDS if template.exit_long else LIMITS
         self.sizes = sizes(market)
+        self.risks = PAIR_RISKS if template.pair else RISKS
+        self.against = market.reference if template.pair else None
         self.symbols = _symbols(market, "reference" in names)
         slots = [len(slot.values) for slot in template.slots]
         self.axes = [
@@ -98,7 +100,7 @@ class _Grid:
             *slots,
             len(SIDES),
             len(self.filters),
-            len(RISKS),
+            len(self.risks),
             len(self.holds),
             len(self.sizes),
             len(self.symbols),
@@ -143,7 +145,7 @@ class _Grid:
         sentence = self.sentences[point[0]]
         numbers = template.numbers({slot.name: slot.values[i] for slot, i in zip(template.slots, point[1 : 1 + slots], strict=True)})
         side, filtered, risk, hold, size, symbols = point[1 + slots :]
-        sides, extra, levels = SIDES[side], self.filters[filtered], RISKS[risk]
+        sides, extra, levels = SIDES[side], self.filters[filtered], self.risks[risk]
         rules: dict[str, Any] = {}
         for name in sides:
             entry = sentence.rule(f"enter_{name}", numbers)
@@ -161,6 +163,9 @@ class _Grid:
             trail=levels.trail,
             hold=self.holds[hold],
             size=self.sizes[size],
+            breakeven=levels.breakeven,
+            cooldown=levels.cooldown,
+            against=self.against,
         )
 
 

@@ -64,6 +64,8 @@ class Template:
         optional field (``taker_buy_volume``).
     filtered
         Whether a general filter (trend strength, volume, regime) may be added to the entry.
+    pair
+        Whether it is traded as a pair, against the market's reference.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Template:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     filtered: bool = True
+    pair: bool = False
 
     @property
     def word_names(self) -> tuple[str, ...]:

@@ -20,11 +20,13 @@ LIMITS: tuple[int | None, ...] = (6, 12, 18, 24, 36, 48, 72, 96, 168)
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """Stop, target and trail of a trade; None is none."""
+    """Stop, target, trail and break-even of a trade, and the rest after a losing one; None is none."""
 
     stop: Level | None = None
     take: Level | None = None
     trail: Level | None = None
+    breakeven: Level | None = None
+    cooldown: int | None = None
 
 
 def _atr(multiple: float, length: int = 14) -> Level:
@@ -52,6 +54,19 @@ RISKS = (
     Risk(trail=_atr(6.0, 24)),
     Risk(trail=_percent(4.0)),
     Risk(stop=_atr(3.0), take=_atr(6.0), trail=_percent(5.0)),
+)
+
+# Of pairs, whose distances are of their own value.
+PAIR_RISKS = (
+    Risk(),
+    Risk(),
+    Risk(),
+    Risk(stop=_percent(2.0)),
+    Risk(stop=_percent(4.0)),
+    Risk(stop=_percent(3.0), cooldown=24),
+    Risk(stop=_percent(3.0), take=_percent(3.0)),
+    Risk(stop=_percent(3.0), take=_percent(6.0), breakeven=_percent(2.0)),
+    Risk(trail=_percent(3.0)),
 )
 
 # (long, short) conditions added to an entry; words as in templates.

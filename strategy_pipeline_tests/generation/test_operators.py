@@ -19,6 +19,7 @@ OPERATORS = {
     "parameters": lambda parent, rng: operators.mutate_parameters(parent, rng, SERIES),
     "point": lambda parent, rng: operators.mutate_point(parent, rng, SERIES),
     "subtree": lambda parent, rng: operators.mutate_subtree(parent, DONORS, rng, SERIES),
+    "limits": lambda parent, rng: operators.mutate_limits(parent, rng, SERIES),
     "hoist": lambda parent, rng: operators.mutate_hoist(parent, rng, SERIES),
 }
 
@@ -33,7 +34,8 @@ def test_children_are_valid_bounded_and_read_back(name: str) -> None:
         assert problems(child, SERIES) == []
         assert max(map(size, rules(child).values())) <= operators.LARGEST
         assert parse(child.text) == child
-        assert (child.family, child.symbols, child.timeframe) == (parent.family, parent.symbols, parent.timeframe)
+        kept = ("family", "symbols", "timeframe", "against")
+        assert [getattr(child, name) for name in kept] == [getattr(parent, name) for name in kept]
     assert changed >= (20 if name == "hoist" else 54)
 
 
@@ -50,7 +52,7 @@ def test_generations_of_all_operators_stay_valid() -> None:
     rng = generator(3)
     population = PARENTS[:12]
     for _ in range(6):
-        population = [OPERATORS[list(OPERATORS)[int(rng.integers(5))]](parent, rng) for parent in population]
+        population = [OPERATORS[list(OPERATORS)[int(rng.integers(len(OPERATORS)))]](parent, rng) for parent in population]
     for strategy in population:
         assert problems(strategy, SERIES) == []
 
@@ -102,3 +104,28 @@ def test_put_replaces_exactly_one_place() -> None:
     condition = parse_condition("ema(close, 10) > ema(close, 50) and rsi(14) > 55")
     for path, node in operators.places(condition):
         assert operators.put(condition, path, node) == condition
+
+
+def test_limits_are_given_changed_and_dropped() -> None:
+    rng = generator(8, "limits")
+    strategy = parse("trend on * 1h\nenter long when close > sma(close, 30)\nexit when close < sma(close, 30)")
+    seen: set[str] = set()
+    for _ in range(60):
+        strategy = operators.mutate_limits(strategy, rng)
+        seen |= {name for name in ("stop", "take", "trail", "breakeven", "hold", "cooldown") if getattr(strategy, name) is not None}
+    assert seen == {"stop", "take", "trail", "breakeven", "hold", "cooldown"}
+    moved = {path for _ in range(60) for path in _moved(strategy, operators.mutate_parameters(strategy, rng))}
+    assert {"breakeven", "cooldown"} <= moved
+    pair = parse("cross_asset on * against BTC/USDT 1h\nenter long when close > sma(close, 30)\nexit when close < sma(close, 30)")
+    for _ in range(40):
+        pair = operators.mutate_limits(pair, rng)
+        assert "atr" not in pair.text
+    for _ in range(20):
+        shorter = operators.mutate_hoist(strategy, rng)
+        strategy = shorter
+    assert strategy.cooldown is None
+
+
+def _moved(before: Strategy, after: Strategy) -> set[str]:
+    old = {parameter.path: parameter.value for parameter in parameters(before)}
+    return {parameter.path for parameter in parameters(after) if old.get(parameter.path) != parameter.value}

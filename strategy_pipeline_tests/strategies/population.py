@@ -97,15 +97,25 @@ def has_a_value(condition) -> bool:
 def strategies(draw: st.DrawFn) -> Strategy:
     conditions = conditions_on(values).filter(has_a_value)
     some = st.one_of(st.none(), conditions)
+    pair = draw(st.integers(0, 5)) == 0
+    distances = st.one_of(st.none(), levels.filter(lambda level: not pair or level.kind == "percent"))
+    stop, take, trail, even = (draw(distances) for _ in range(4))
+    if take is not None and even is not None and even.kind == take.kind and even.value >= take.value:
+        even = None
     return Strategy(
-        draw(st.sampled_from(FAMILIES)),
+        "cross_asset" if pair else draw(st.sampled_from(FAMILIES)),
         draw(st.sampled_from([("*",), ("BTC/USDT",), ("ETH/USDT", "BTC/USDT"), ("1000SHIB/USDT",)])),
         draw(st.sampled_from(["1h", "1d", "5m"])),
         draw(conditions),
         *[draw(some) for _ in range(3)],
-        *[draw(st.one_of(st.none(), levels)) for _ in range(3)],
+        stop,
+        take,
+        trail,
         draw(st.one_of(st.none(), st.integers(1, 1000))),
         draw(sizes),
+        even,
+        draw(st.one_of(st.none(), st.integers(1, 1000))),
+        "SOL/USDT" if pair else None,
     )
 
 

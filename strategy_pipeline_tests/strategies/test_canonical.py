@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,11 +93,7 @@ def test_shuffled_and_doubled_terms_make_the_same_strategy(strategy: Strategy, r
         return Not(Not(node))
 
     rules = {name: getattr(strategy, name) for name in ("enter_long", "enter_short", "exit_long", "exit_short")}
-    again = Strategy(
-        strategy.family, strategy.symbols, strategy.timeframe,
-        **{name: None if rule is None else shuffled(rule) for name, rule in rules.items()},
-        stop=strategy.stop, take=strategy.take, trail=strategy.trail, hold=strategy.hold, size=strategy.size,
-    )  # fmt: skip
+    again = replace(strategy, **{name: None if rule is None else shuffled(rule) for name, rule in rules.items()})
     assert again == strategy
     assert again.id == strategy.id
     assert hash(again) == hash(strategy)

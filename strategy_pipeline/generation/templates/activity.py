@@ -151,6 +151,20 @@ CROSS_ASSET = (
         "roc(close, {length}) < 0", "roc(close, {length}) > 0",
         (lengths("length", 24, 200), levels("loose", 0.2, 0.7, 0.1)), needs=("symbols",), filtered=False,
     ),
+    Template(
+        "pair_reversion", "cross_asset",
+        "zscore(log(close / close@<reference>), {length}) < -{width}", "zscore(log(close / close@<reference>), {length}) > {width}",
+        "zscore(log(close / close@<reference>), {length}) > 0", "zscore(log(close / close@<reference>), {length}) < 0",
+        (lengths("length", 24, 240), levels("width", 1.2, 3.2, 0.2)), needs=("symbols",), filtered=False, pair=True,
+    ),
+    Template(
+        "pair_trend", "cross_asset",
+        "ema(close / close@<reference>, {fast}) > ema(close / close@<reference>, {slow})",
+        "ema(close / close@<reference>, {fast}) < ema(close / close@<reference>, {slow})",
+        "ema(close / close@<reference>, {fast}) < ema(close / close@<reference>, {slow})",
+        "ema(close / close@<reference>, {fast}) > ema(close / close@<reference>, {slow})",
+        (lengths("fast", 6, 60), RATIO), {"slow": slow}, needs=("symbols",), filtered=False, pair=True,
+    ),
 )  # fmt: skip
 
 TEMPLATES = (*VOLATILITY, *VOLUME, *CROSS_ASSET)
