@@ -2,6 +2,7 @@
 
 python docs/pictures.py graph                 docs/images/asset-graph.svg, from the stages
 python docs/pictures.py report REPORT.html    docs/images/report.png, a screenshot (needs Chromium)
+python docs/pictures.py strategy PAGE.html    docs/images/strategy.png, the same of one strategy's page
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def screenshot(page: Path, picture: Path, width: int = 1200, height: int = 1500)
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]
         options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        options += ["--virtual-time-budget=8000"]  # until the charts are drawn
         where = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={picture}"]
         subprocess.run([browser, *options, *where, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
 
@@ -73,6 +75,8 @@ def main() -> None:
         (IMAGES / "asset-graph.svg").write_text(asset_graph(), encoding="utf-8")
     elif len(sys.argv) == 3 and sys.argv[1] == "report":
         screenshot(Path(sys.argv[2]), IMAGES / "report.png")
+    elif len(sys.argv) == 3 and sys.argv[1] == "strategy":
+        screenshot(Path(sys.argv[2]), IMAGES / "strategy.png", height=2540)
     else:
         raise SystemExit(__doc__)
 

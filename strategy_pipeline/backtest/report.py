@@ -77,10 +77,7 @@ def strategy_report(
     per_symbol = result.rerun([strategy], workers=workers).metrics.droplevel(0)[list(METRICS)]
     shown = symbol or max(traded, key=lambda name: (per_symbol.loc[name, "trades"], -traded.index(name)))
     pooled = _pooled(result, id)
-    late = 1 if result.fill == "next_open" else 0
-    found = monte_carlo(
-        result, [id], n=paths, seed=seed, jitter=jitter, skip=skip, prices=prices, delay=late + result.delay, workers=workers
-    )
+    found = monte_carlo(result, [id], n=paths, seed=seed, jitter=jitter, skip=skip, prices=prices, delay=result.delay + 1, workers=workers)
     body = "".join(
         [
             _tiles(result, id, pooled, found),
@@ -241,7 +238,7 @@ def _price(result: BacktestResult, id: str, symbol: str, key: str, *, hidden: bo
         "yaxis": {**AXIS, "fixedrange": False, "tickformat": ",.6~g",
                   "range": [low - 0.06 * (high - low), high + 0.06 * (high - low)]},
     }  # fmt: skip
-    return figure(key, traces, layout, height=470, hidden=hidden)
+    return figure(key, traces, layout, height=470, hidden=hidden, follow=True)
 
 
 def _chance(result: BacktestResult, id: str, found: MonteCarlo, paths: int) -> str:
@@ -290,6 +287,7 @@ def _chance(result: BacktestResult, id: str, found: MonteCarlo, paths: int) -> s
     width = 0.0 if not np.isfinite(score) else 100 * score
     side = (
         f'<h3 style="margin-top:0">Robustness {number(score)}</h3><span class="score"><i style="width:{width:.1f}%"></i></span>'
+        '<p class="soft" style="font-size:13px">The chance to stay above water through all of it; one failure makes it 0.</p>'
         f"{table(('What was changed', ''), rows, classes='side')}"
     )
     body = f'<div class="two"><div>{figure("fan", traces, layout, height=560)}</div><div>{side}</div></div>'
@@ -343,7 +341,7 @@ def _last_trades(result: BacktestResult, id: str) -> str:
             html.escape(trade["symbol"]),
             "long" if trade["side"] > 0 else "short",
             f"{trade['entry_price']:,.6g}",
-            f"{trade['exit_price']:,.6g}",
+            NOTHING if trade["reason"] == "open" else f"{trade['exit_price']:,.6g}",
             f"{trade['bars']:,}",
             trade["reason"],
             percent(trade["net_return"], 2, sign=True, tint=True),

@@ -56,6 +56,7 @@ tr.group td{color:var(--soft);font-size:12px;font-weight:600;padding-top:14px}
 .heat td.l{background:color-mix(in srgb,var(--loss) calc(var(--v)*60%),transparent)}
 .chart{width:100%}
 .chart[hidden]{display:none}
+.rangeslider-mask-min,.rangeslider-mask-max{fill:var(--soft)!important;fill-opacity:.22!important}
 .side td:first-child{white-space:normal;line-height:1.35}
 .side td{padding:7px 4px}
 .side .soft{font-size:12.5px}
@@ -67,7 +68,8 @@ footer{max-width:1180px;margin:0 auto;padding:4px 20px 36px;color:var(--soft);fo
 @media print{section{break-inside:avoid}body{background:#fff}}
 """
 
-# Draws each figure in the colours of the page; a colour written as a name of the style sheet ("--gain") is looked up.
+# Draws each figure in the colours of the page; a colour written as a name of the style sheet ("--gain") is looked up. Where a
+# figure asks for it, the prices seen fill the height whatever part of time is looked at.
 SCRIPT = """
 (function(){var style=getComputedStyle(document.documentElement);
 function fill(v){if(typeof v==='string'&&v.slice(0,2)==='--'){var p=v.split('/'),c=style.getPropertyValue(p[0]).trim();
@@ -76,7 +78,14 @@ if(Array.isArray(v)){return typeof v[0]==='number'?v:v.map(fill)}
 if(v&&typeof v==='object'){var o={};Object.keys(v).forEach(function(k){o[k]=fill(v[k])});return o}return v}
 function draw(div){if(div.hidden||div.dataset.drawn)return;div.dataset.drawn=1;
 var f=fill(JSON.parse(document.getElementById(div.id+'-data').textContent));
-Plotly.newPlot(div,f.data,f.layout,{responsive:true,displayModeBar:false})}
+Plotly.newPlot(div,f.data,f.layout,{responsive:true,displayModeBar:false});if(f.follow)follow(div,f.data[0])}
+function moment(v){v=String(v);return Date.parse(v.length>10?v.slice(0,19).replace(' ','T')+'Z':v)}
+function follow(div,line){var first=moment(line.x0);div.on('plotly_relayout',function(e){
+var r=e['xaxis.range']||('xaxis.range[0]' in e?[e['xaxis.range[0]'],e['xaxis.range[1]']]:e['xaxis.autorange']?[]:null);if(!r)return;
+var a=r.length?Math.max(0,Math.floor((moment(r[0])-first)/line.dx)):0;
+var b=r.length?Math.min(line.y.length,Math.ceil((moment(r[1])-first)/line.dx)):line.y.length;
+var seen=line.y.slice(a,b).filter(function(v){return v!==null}),low=Math.min.apply(null,seen),high=Math.max.apply(null,seen);
+if(high>low)Plotly.relayout(div,{'yaxis.range':[low-.06*(high-low),high+.06*(high-low)]})})}
 document.querySelectorAll('.chart').forEach(draw);
 document.querySelectorAll('select').forEach(function(choice){choice.addEventListener('change',function(){
 Array.prototype.forEach.call(choice.options,function(option){var div=document.getElementById(option.value);
@@ -97,8 +106,11 @@ def page(title: str, header: str, body: str, footer: str) -> str:
     )
 
 
-def figure(key: str, traces: Sequence[dict[str, Any]], layout: dict[str, Any], *, height: int, hidden: bool = False) -> str:
-    """A chart: its place on the page, and its data as JSON beside it; a `hidden` one waits for `choice` to show it."""
+def figure(
+    key: str, traces: Sequence[dict[str, Any]], layout: dict[str, Any], *, height: int, hidden: bool = False, follow: bool = False
+) -> str:
+    """A chart: its place on the page, and its data as JSON beside it; a `hidden` one waits for `choice` to show it, one that
+    should `follow` keeps the height of its first trace to the part of time that is looked at."""
     whole = {
         "margin": {"l": 52, "r": 14, "t": 8, "b": 34},
         "height": height,
@@ -110,7 +122,7 @@ def figure(key: str, traces: Sequence[dict[str, Any]], layout: dict[str, Any], *
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": "--soft"}},
         **layout,
     }
-    data = json.dumps({"data": list(traces), "layout": whole}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    data = json.dumps({"data": list(traces), "layout": whole, "follow": follow}, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # "</script" or "<!--" in a name would change where the script element ends.
     data = data.replace("<", "\\u003c")
     hide = " hidden" if hidden else ""
