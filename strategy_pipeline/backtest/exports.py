@@ -67,7 +67,7 @@ def daily_returns(result: BacktestResult, id: str, symbol: str | None = None) ->
         return pd.Series(values, index=index, name=id)
     equity = result.equity(id, symbol)
     length = np.asarray(result.bars.available_at)[0] - np.asarray(result.bars.times)[0]
-    day = (equity.index.tz_localize(None) + length - np.timedelta64(1, "ns")).floor("D").as_unit("ns")
+    day = (pd.DatetimeIndex(equity.index).tz_localize(None) + length - np.timedelta64(1, "ns")).floor("D").as_unit("ns")
     last = equity.groupby(day).last()
     before = np.concatenate([[1.0], last.to_numpy()[:-1]])
     values = np.divide(last.to_numpy(), before, out=np.ones(len(last)), where=before > 0) - 1

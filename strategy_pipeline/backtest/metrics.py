@@ -69,6 +69,7 @@ ZERO_VARIANCE = 1e-14  # of the mean square: what rounding leaves of no variance
 STILL = 1e-13  # standard deviation of log equity that is rounding
 UNDER_WATER = 1e-12  # relative distance below the peak from which equity is in drawdown: rounding is none
 _CHUNK = 256
+_OF_EQUITY = {"total_return", "annual_return", "calmar", "max_drawdown", "drawdown_bars", "stability"}
 
 
 def metrics_from_returns(
@@ -188,15 +189,15 @@ def _sums(r: np.ndarray, b: np.ndarray | None, names: frozenset[str]) -> dict[st
     n = r.shape[1]
     unknown = np.full(len(r), np.nan)
     out = dict.fromkeys(
-        ("m3", "m4", "downside", "gains", "losses", "max_drawdown", "drawdown_bars", "q05", "q95", "worst", "stability", "mean_b", "var_b",
-         "cov", "active_mean", "active_var"),
+        ("equity", "m3", "m4", "downside", "gains", "losses", "max_drawdown", "drawdown_bars", "q05", "q95", "worst", "stability",
+         "mean_b", "var_b", "cov", "active_mean", "active_var"),
         unknown,
     )  # fmt: skip
     mean = r.mean(axis=1)
     centred = r - mean[:, None]
     square = centred * centred
     out |= {"n": np.full(len(r), float(n)), "mean": mean, "m2": square.mean(axis=1), "mean_square": (r * r).mean(axis=1)}
-    equity = np.cumprod(1 + r, axis=1)
+    equity = np.cumprod(1 + r, axis=1) if names & _OF_EQUITY else unknown[:, None]
     out["equity"] = equity[:, -1]
     if names & {"max_drawdown", "drawdown_bars", "calmar"}:
         peak = np.maximum(np.maximum.accumulate(equity, axis=1), 1.0)

@@ -200,10 +200,10 @@ def _others(
         return frame
     chosen = [result.strategies[id] for id in ids]
     stressed = result.rerun(chosen, costs=scaled(result.costs, multiple), workers=workers).summary(*window)
-    frame["stressed_return"] = stressed["total_return"].reindex(ids).to_numpy()
+    frame["stressed_return"] = stressed["total_return"].reindex(frame.index).to_numpy()
     if delay:
         late = result.rerun(chosen, delay=delay, workers=workers).summary(*window)
-        frame["delayed_return"] = late["total_return"].reindex(ids).to_numpy()
+        frame["delayed_return"] = late["total_return"].reindex(frame.index).to_numpy()
     if jitter is not None:
         drawn = {id: _like(result.strategies[id], jitter, draws, generator(seed, "jitter", id)) for id in ids}
         others = outcomes(result, drawn, start=window[0], end=window[1], workers=workers)

@@ -158,7 +158,7 @@ def _outcome(result: BacktestResult, ids: Sequence[str]) -> np.ndarray:
     """`WANTED` of each strategy, the mean over its symbols, float64 (3, n_ids); NaN where it did not run."""
     found = np.full((len(WANTED), len(ids)), np.nan)
     if result.strategy_ids:
-        frame = result.metrics[list(WANTED)].groupby(level="strategy_id").mean().reindex(ids)
+        frame = result.metrics[list(WANTED)].groupby(level="strategy_id").mean().reindex(list(ids))
         found[:] = frame.to_numpy(dtype=np.float64).T
     return found
 

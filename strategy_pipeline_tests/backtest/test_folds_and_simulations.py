@@ -5,9 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from strategy_pipeline.backtest import Costs, backtest, bootstrap_prices, skip_trades, walk_forward, walk_forward_matrix
+from strategy_pipeline.backtest import (
+    Costs,
+    backtest,
+    bootstrap_prices,
+    cross_validation,
+    metrics_from_returns,
+    skip_trades,
+    walk_forward,
+    walk_forward_matrix,
+)
 from strategy_pipeline.errors import SettingsError, StrategyError
-from strategy_pipeline.resampling import bootstrap_bars
+from strategy_pipeline.resampling import bootstrap_bars, combinatorial_purged
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import parse
 from strategy_pipeline_tests.backtest.worlds import make_bars
@@ -72,3 +81,69 @@ def test_missing_no_trade_is_the_path_itself_and_missing_some_spreads_it(result)
     some = skip_trades(result, [id], n=200, seed=0, skip=0.3).loc[id]
     assert some["return_p5"] < some["return_p50"] < some["return_p95"]
     assert 0 <= some["probability_of_loss"] <= 1
+
+
+@pytest.mark.parametrize(("folds", "left_out", "purge", "embargo"), [(5, 1, 1, 2), (6, 2, 2, 1), (6, 3, 0, 0)])
+def test_cross_validation_cuts_and_recombines_as_skfolio_does(result, folds, left_out, purge, embargo) -> None:
+    from skfolio.model_selection import CombinatorialPurgedCV
+
+    found = cross_validation(result, folds=folds, left_out=left_out, purge=purge, embargo=embargo)
+    n = len(result.days)
+    if left_out > 1:
+        theirs = CombinatorialPurgedCV(n_folds=folds, n_test_folds=left_out, purged_size=0, embargo_size=0)
+        assert found.paths.shape[1] == theirs.n_test_paths
+        ids = theirs.get_path_ids()
+        expected = {(split, fold): path for split, row in enumerate(theirs.test_set_index) for fold, path in zip(row, ids[split])}
+        assert {(row.split, row.fold): row.path for row in found.folds.itertuples()} == expected
+    splits = combinatorial_purged(n, folds, left_out, purge=purge, embargo=embargo)
+    sharpe = {}
+    for row in found.folds.itertuples():
+        train = splits[row.split].train
+        if row.split not in sharpe:
+            sharpe[row.split] = metrics_from_returns(np.ascontiguousarray(result.daily_returns[:, train]), 365.0)["sharpe"]
+        scores = sharpe[row.split]
+        best = int(np.nanargmax(scores))
+        assert row.chosen == (result.strategy_ids[best],)
+        assert row.trained == pytest.approx(scores[best])
+        days = (result.days >= row.test_start) & (result.days <= row.test_end)
+        assert not np.isin(np.flatnonzero(days), train).any()
+        np.testing.assert_array_equal(found.paths.iloc[np.flatnonzero(days), row.path], result.daily_returns[best, days])
+    assert found.paths.notna().all(axis=None)
+    for path in found.paths:
+        assert found.metrics.loc[path, "sharpe"] == pytest.approx(metrics_from_returns(found.paths[path].to_numpy(), 365.0)["sharpe"])
+    assert found.efficiency == pytest.approx(found.folds["tested"].mean() / found.folds["trained"].mean())
+
+
+def test_no_fold_runs_anything_again(result, monkeypatch) -> None:
+    from strategy_pipeline.backtest import engine
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a fold needs no run of its own")
+
+    assert result.daily_returns.size
+    monkeypatch.setattr(engine, "backtest", refuse)
+    walk_forward(result, train=20, test=10, anchored=True)
+    walk_forward_matrix(result, [20, 30], [5, 10], purge=1, embargo=1)
+    cross_validation(result, folds=5, left_out=2)
+
+
+def test_anchored_folds_train_from_the_first_day(result) -> None:
+    run = walk_forward(result, train=30, test=10, anchored=True, purge=2, embargo=3)
+    assert (run.folds["train_start"] == result.days[0]).all()
+    assert (run.folds["test_start"] - run.folds["train_end"] >= np.timedelta64(3, "D")).all()
+
+
+def test_where_small_is_good_the_smallest_is_chosen(result) -> None:
+    fold = walk_forward(result, train=60, test=10, metric="max_drawdown").folds.iloc[0]
+    falls = result.summary(fold["train_start"], fold["train_end"] + np.timedelta64(1, "D"))["max_drawdown"]
+    assert fold["chosen"] == (falls.idxmin(),)
+
+
+def test_choosing_by_alpha_reads_the_benchmark(result) -> None:
+    run = walk_forward(result, train=40, test=20, metric="alpha", top=2)
+    after = run.folds["train_end"][0] + np.timedelta64(1, "D")
+    best = result.summary(run.folds["train_start"][0], after)["alpha"].nlargest(2)
+    assert run.folds["chosen"][0] == tuple(best.index)
+    assert np.isfinite(run.metrics["alpha"])
+    held = result.benchmark_returns([0])[0][result.day_mask(run.returns.index[0], run.returns.index[-1] + np.timedelta64(1, "D"))]
+    assert run.metrics["beta"] == pytest.approx(np.cov(run.returns, held)[0, 1] / held.var(ddof=1))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strategy_pipeline.backtest import (
+    METRICS,
     Costs,
     backtest,
     bootstrap_prices,
@@ -24,10 +25,12 @@ from strategy_pipeline.backtest.neighbours import permutations
 from strategy_pipeline.backtest.robustness import trade_effects
 from strategy_pipeline.backtest.simulations import ENTRY
 from strategy_pipeline.errors import SettingsError, StrategyError
-from strategy_pipeline.resampling import block_bootstrap_indices
+from strategy_pipeline.market import Bars
+from strategy_pipeline.resampling import block_bootstrap_indices, bootstrap_bars
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import parameters, parse
-from strategy_pipeline_tests.backtest.worlds import make_bars
+from strategy_pipeline_tests.backtest import definitions
+from strategy_pipeline_tests.backtest.worlds import make_bars, make_pair, make_series
 
 
 def cross(fast: int = 4, slow: int = 15, more: str = "") -> object:
@@ -231,6 +234,50 @@ def test_stress_runs_the_same_rules_under_other_costs_and_late(result) -> None:
     late = backtest([result.strategies[id] for id in ids], result.bars, costs=result.costs, delay=1).pooled
     np.testing.assert_allclose(found.xs("1 bar late", level=1)["max_drawdown"], late.loc[ids, "max_drawdown"], rtol=1e-12)
     assert stress(result, []).empty
+
+
+@settings(max_examples=5)
+@given(seed=st.integers(0, 10_000))
+def test_pairs_and_delisted_symbols_go_through_all_of_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bars = make_bars(rng, 3, 700)
+    population = [make_pair(rng, bars) for _ in range(3)]
+    series = make_series(rng, bars)
+    result = backtest(population, bars, series=series)
+    ids = list(result.strategy_ids)
+    found = monte_carlo(result, ids, n=40, seed=1, delay=1, jitter=0.2, draws=3, skip=0.2, prices=2)
+    assert list(found.summary.index) == ids
+    scores = found.summary["robustness"].dropna()
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert len(stress(result, ids, costs=(1, 2), delays=(1,))) == 3 * len(ids)
+    page = result.report(ids[0], paths=20, prices=1)
+    assert result.strategies[ids[0]].against in page
+
+
+def test_on_real_bars_everything_agrees_with_its_definition(real_data) -> None:
+    bars = Bars.read(
+        real_data / "ohlcv_1h_binance_spot.parquet", "1h", symbols=["BTC/USDT", "ETH/USDT"], start="2024-01-01", end="2025-01-01"
+    )
+    result = backtest([cross(24, 96), cross(12, 60, "stop 3%, take 6%\n")], bars)
+    close = pd.DataFrame(bars.close.T, index=pd.DatetimeIndex(bars.times).tz_localize("UTC"), columns=list(bars.symbols))
+    value = pd.DataFrame(bars.quote_volume.T, index=close.index, columns=close.columns)
+    for id, symbol in result.metrics.index:
+        returns = result.returns(id, symbol)
+        held = close[symbol].ffill().loc[returns.index].pct_change().fillna(0.0)
+        expected = definitions.of_returns(returns, 8760, held) | definitions.of_trades(
+            result.trades(id, symbol), len(returns), 8760, value[symbol]
+        )
+        for name in METRICS:
+            np.testing.assert_allclose(result.metrics.loc[(id, symbol), name], expected[name], rtol=1e-8, atol=1e-11, err_msg=name)
+    ids = list(result.strategy_ids)
+    histories = bootstrap_prices(result, ids, n=6, seed=2)
+    assert (histories["drawdown_p50"] > 0.05).all()
+    assert (histories["trades"] > 20).all()
+    moves = np.log(bars.close[:, 1:] / bars.close[:, :-1])
+    drawn = bootstrap_bars(bars, generator(2, "bootstrap_prices", 0), 168.0).close
+    drawn = np.log(drawn[:, 1:] / drawn[:, :-1])
+    assert np.corrcoef(drawn)[0, 1] == pytest.approx(np.corrcoef(moves)[0, 1], abs=0.05)
+    assert drawn.std() == pytest.approx(moves.std(), rel=0.15)
 
 
 @pytest.mark.parametrize(

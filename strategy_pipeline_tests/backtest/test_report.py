@@ -66,6 +66,7 @@ def test_the_page_is_whole_and_asks_nobody_for_anything(page) -> None:
     assert "Plotly.newPlot" in page
     assert len(page) > 4_000_000  # the library is inside
     assert "NaN" not in own_part(page)
+    assert ">nan<" not in own_part(page)
 
 
 def test_the_same_result_makes_the_same_bytes_whatever_the_threads(result, page) -> None:
