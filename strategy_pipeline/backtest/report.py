@@ -74,9 +74,11 @@ def strategy_report(
     traded = [name for name in result.symbols if result.trades_on(id, name)]
     if symbol is not None and symbol not in traded:
         raise UnknownSymbolError(f"Expected a symbol of strategy {id} ({', '.join(traded)}), was {symbol}; choose one")
-    per_symbol = result.rerun([strategy], workers=workers).metrics.droplevel(0)[list(METRICS)]
+    if len(result.strategy_ids) > 1 or not set(METRICS) <= set(result.metrics.columns):
+        result = result.rerun([strategy], workers=workers)  # nothing below should cost a run of the whole population
+    per_symbol = result.metrics.droplevel(0)[list(METRICS)]
     shown = symbol or max(traded, key=lambda name: (per_symbol.loc[name, "trades"], -traded.index(name)))
-    pooled = _pooled(result, id)
+    pooled = result.pooled.iloc[0]
     found = monte_carlo(result, [id], n=paths, seed=seed, jitter=jitter, skip=skip, prices=prices, delay=result.delay + 1, workers=workers)
     body = "".join(
         [
@@ -109,12 +111,6 @@ def strategy_report(
         "Not investment advice."
     )
     return page(f"Strategy {id[:12]}", header, body, footer)
-
-
-def _pooled(result: BacktestResult, id: str) -> pd.Series:
-    """Metrics over all its symbols; only this strategy's, whatever the size of the population."""
-    alone = result if len(result.strategy_ids) == 1 else result.rerun([result.strategies[id]])
-    return alone.pooled.iloc[alone.strategy_ids.index(id)]
 
 
 def _tiles(result: BacktestResult, id: str, pooled: pd.Series, found: MonteCarlo) -> str:

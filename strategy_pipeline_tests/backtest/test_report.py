@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from strategy_pipeline.backtest import Costs, backtest
+from strategy_pipeline.backtest import BacktestResult, Costs, backtest
 from strategy_pipeline.errors import StrategyError, UnknownSymbolError
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import parse
@@ -74,6 +74,19 @@ def test_the_same_result_makes_the_same_bytes_whatever_the_threads(result, page)
     assert result.report(id, **OPTIONS, workers=1) == page
     assert backtest([result.strategies[id]], result.bars, costs=result.costs).report(id, **OPTIONS) == page
     assert result.report(id, **OPTIONS, seed=1) != page
+
+
+def test_the_page_of_one_of_many_costs_no_run_of_the_many(result, page, monkeypatch) -> None:
+    id = result.strategy_ids[0]
+    lazy = backtest(list(result.strategies.values()), result.bars, costs=result.costs, metrics=("total_return",))
+    sizes = []
+    rerun = BacktestResult.rerun
+    monkeypatch.setattr(
+        BacktestResult, "rerun", lambda self, strategies, **options: sizes.append(strategies) or rerun(self, strategies, **options)
+    )
+    assert lazy.report(id, **OPTIONS) == page
+    other = result.strategy_ids[1]
+    assert not any(one.id == other for strategies in sizes for one in strategies)
 
 
 def test_the_curves_are_those_of_the_result(result, page) -> None:
