@@ -176,7 +176,7 @@ def main() -> None:
         mine = statistics.median(ours)
         trades = int(frame["trades"].sum())
         cells = len(pairs) * args.bars
-        line = f"{workload}: ours {mine:.2f} s (CPU {statistics.median(processor):.2f} s; parsing before {parsing:.1f} s, ids {naming:.1f} s)"
+        line = f"{workload}: ours {mine:.2f} s (CPU {statistics.median(processor):.2f} s; parsing before {parsing:.1f} s, ids {naming:.1f})"
         if peer_runs:
             chosen = frame.loc[[(crossover(*pair, workload).id, "BTC/USDT") for pair in spread]]
             for name in peer.columns:

@@ -8,7 +8,7 @@ change a bit of the result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
 from strategy_pipeline.strategies import Strategy
 
-BANK_BYTES = 384 << 20  # series alive at once
+BANK_BYTES = 1536 << 20  # series alive at once, at most: what nobody needs any more goes before
 WAVE_BYTES = 1 << 30  # bit rows alive at once; what two waves share is computed in each
 TOUCH_BYTES = 64 << 20  # tables of touches
 TABLE_USES = 64  # strategies with the same levels from which a table of touches pays
@@ -56,7 +56,7 @@ def backtest(
 
     Parameters
     ----------
-    strategies : Strategy objects; equal ones count once. ``on *`` runs on every symbol, others on theirs.
+    strategies : Strategy objects (any iterable of them, or one); equal ones count once. ``on *`` runs on every symbol, others on theirs.
     bars : Bars, of the strategies' timeframe
     costs : None is ``Costs()``: 10 bp fee and 5 bp slippage a side
     fill : ``next_open`` (decide at the close of t, fill at the open of t + 1) or ``close`` (fill at that close)
@@ -78,13 +78,14 @@ def backtest(
     SettingsError, NoDataError, InvalidBarsError
         An unknown fill or metric, funding or a delay that cannot be; an empty range; half-missing or non-positive prices.
     """
-    if isinstance(strategies, Strategy):
-        strategies = [strategies]
-    if not len(strategies):
+    strategies = _population(strategies)
+    _expect(Bars, bars, "bars", "Bars.read or Bars.from_frame make them")
+    _expect((Costs, type(None)), costs, "costs", "write Costs(fee_bps=10, slippage_bps=5)")
+    if not strategies:
         raise StrategyError("Expected at least one strategy, was none; nothing to backtest; generate or parse some first")
-    unknown = [name for name in metrics or () if name not in METRICS]
+    unknown = [metrics] if isinstance(metrics, str) else [name for name in metrics or () if name not in METRICS]
     if unknown:
-        raise SettingsError(f"Expected metrics among {', '.join(METRICS)}, was {unknown[0]!r}; correct it")
+        raise SettingsError(f"Expected metrics as a list of names among {', '.join(METRICS)}, was {unknown[0]!r}; correct it")
     full = not metrics or not set(metrics) <= set(HEADLINE_METRICS)
     costs = costs or Costs()
     arena = make_arena(bars, start, end)
@@ -246,6 +247,20 @@ class _Run:
             tables = Tables(stored, steps, frozen(plan.offsets), plan.depth, frozen(ints), frozen(floats), series)
             run = partial(_run, self.arena, self.ranges, tables, self.terms, frozen(block), frozen(plan.applies), sums, daily)
             map_shards(run, _cuts(len(block), self.workers), workers=self.workers)
+
+
+def _population(strategies: Any) -> Sequence[Strategy]:
+    if isinstance(strategies, Strategy):
+        return [strategies]
+    if isinstance(strategies, (str, Mapping)) or not isinstance(strategies, Iterable):
+        raise StrategyError(f"Expected strategies as a list of Strategy objects, was {type(strategies).__name__}; parse texts first")
+    return list(strategies)
+
+
+def _expect(kind: Any, found: object, field: str, remedy: str) -> None:
+    if not isinstance(found, kind):
+        name = kind.__name__ if isinstance(kind, type) else kind[0].__name__
+        raise SettingsError(f"Expected {field} as {name}, was {type(found).__name__}; {remedy}")
 
 
 def _cuts(n: int, workers: int) -> list[tuple[int, int]]:

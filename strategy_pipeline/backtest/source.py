@@ -6,6 +6,7 @@ series are compared with each other. What does not: what is done with the rows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,9 @@ from strategy_pipeline.backtest import bits, express, ranks
 from strategy_pipeline.backtest.arena import frozen
 from strategy_pipeline.backtest.plan import RULES, Literal, Plan, is_number
 from strategy_pipeline.compute import map_shards, worker_count
-from strategy_pipeline.errors import PipelineError
+from strategy_pipeline.errors import PipelineError, StrategyError
 from strategy_pipeline.indicators import Bank, Number, Value
+from strategy_pipeline.strategies import value_text
 
 AUX_BYTES = 128 << 20  # ATRs and volatilities kept at once, and those of a block
 SERIES_AT_ONCE, SERIES_BYTES = 512, 256 << 20  # sides of the literals compared at once
@@ -45,6 +47,11 @@ class Source:
         n_symbols, n_bars = bank.bars.close.shape
         self._shape = (n_symbols, -(-n_bars // 64))
         constant = np.array([is_number(value) for value in plan.values], dtype=bool)
+        self._pending = np.bincount(plan.literals[:, 1:].ravel(), minlength=len(plan.values))  # literals to come, of each value
+        self._needed: Counter[tuple[int, Value]] = Counter()  # values and series to come that are made of it
+        self._nodes = [self._nodes_of(value) for value in (*plan.values, *plan.aux)]
+        for nodes in self._nodes:
+            self._needed.update(nodes)
         groups = self._groups(constant)
         members = [group.size for group in groups]
         self.planes = np.full((sum(members), n_symbols, 64 * self._shape[1]), ranks.UNKNOWN, dtype=np.int8)
@@ -64,8 +71,10 @@ class Source:
         self.row_of[stored] = np.arange(len(stored))
         self.rows = np.zeros((max(1, len(stored)), *self._shape), dtype=np.uint64)
         self._compare_ranks(np.flatnonzero(ranked & ~left))
+        self._done(np.flatnonzero(ranked))
         for part in self._portions(np.flatnonzero(~ranked), constant):
             self._compare(part)
+            self._done(np.array(part))
         self._aux: dict[int, np.ndarray] = {}
         for position in np.unique(plan.series_of(np.arange(len(plan)))).tolist():
             if position < 0:
@@ -156,16 +165,7 @@ class Source:
         sides = literals[~(constant[literals[:, 1]] | constant[literals[:, 2]]), 1:].astype(np.int64)
         keys = np.unique(sides.min(axis=1, initial=n - 1) * n + sides.max(axis=1, initial=0))
         pairs = np.column_stack([keys // n, keys % n])
-        label = np.arange(n)
-        while True:  # the smallest label spreads along the pairs
-            smallest = np.minimum(label[pairs[:, 0]], label[pairs[:, 1]])
-            spread = label.copy()
-            np.minimum.at(spread, pairs[:, 0], smallest)
-            np.minimum.at(spread, pairs[:, 1], smallest)
-            spread = spread[spread]
-            if (spread == label).all():
-                break
-            label = spread
+        label = connected(n, pairs)
         compared = np.zeros(n, dtype=bool)
         compared[pairs] = True
         groups = []
@@ -218,7 +218,8 @@ class Source:
     # -- numbers
 
     def _portions(self, chosen: np.ndarray, constant: np.ndarray) -> Iterator[list[int]]:
-        """Literals in the order that keeps series of one kind together, so many at a time that their series fit the budget."""
+        """Literals in the order that keeps together what shares series, so many at a time that all that is computed for them
+        fits the budget."""
         literals = self.plan.literals
         if not len(chosen):
             return
@@ -228,15 +229,31 @@ class Source:
         lead = np.where(constant[literals[chosen, 1]], literals[chosen, 2], literals[chosen, 1])
         at_once = max(2, min(SERIES_AT_ONCE, SERIES_BYTES // max(1, self.bank.bars.close.nbytes)))
         part: list[int] = []
-        sides: set[int] = set()
-        for number in chosen[np.lexsort([chosen, place[lead]])].tolist():
-            more = {side for side in literals[number, 1:].tolist() if not constant[side]} - sides
+        sides: set[tuple[int, Value] | int] = set()
+        for number in chosen[np.lexsort([chosen, place[lead], self._families()[lead]])].tolist():
+            own = [side for side in literals[number, 1:].tolist() if not constant[side]]
+            more = set(own).union(*(self._nodes[side] for side in own)) - sides
             if part and len(sides) + len(more) > at_once:
                 yield part
                 part, sides = [], set()
+                more = set(own).union(*(self._nodes[side] for side in own))
             part.append(number)
             sides |= more
         yield part
+
+    def _families(self) -> np.ndarray:
+        """A number for each value, equal for values that have a part in common, directly or through others; prices, and parts that so
+        many values share that they would make all one, are left out of account."""
+        n = len(self.plan.values)
+        common = np.sqrt(n)
+        first: dict[tuple[int, Value], int] = {}
+        pairs = []
+        for value, nodes in enumerate(self._nodes[:n]):
+            for node in nodes:
+                if self._needed[node] <= common:
+                    pairs.append((first.setdefault(node, value), value))
+        pairs += [(left, right) for left, right in self.plan.literals[:, 1:].tolist() if self._nodes[left] and self._nodes[right]]
+        return connected(n, np.array(pairs, dtype=np.intp).reshape(-1, 2))
 
     def _compare(self, chosen: Sequence[int]) -> None:
         """Fill the bit rows of some literals, on threads."""
@@ -265,6 +282,24 @@ class Source:
             work.append((op, self._side(left, arrays, full), self._side(right, arrays), self._row(i)))
         _in_portions(_compare_one, work, self.bank.workers)
 
+    def _nodes_of(self, value: Value) -> frozenset[tuple[int, Value]]:
+        try:
+            return self.bank.nodes(value)
+        except PipelineError:
+            return frozenset()  # what is wrong with it is said where it is evaluated
+
+    def _done(self, literals: np.ndarray) -> None:
+        """Let the bank forget what only these literals still needed."""
+        used = self.plan.literals[literals, 1:].ravel()
+        np.subtract.at(self._pending, used, 1)
+        spare = []
+        for value in np.unique(used[self._pending[used] == 0]).tolist():
+            for node in self._nodes[value]:
+                self._needed[node] -= 1
+                if self._needed[node] == 0:
+                    spare.append(node)
+        self.bank.release(spare)
+
     def _row(self, literal: int) -> np.ndarray:
         return self.rows[self.row_of[literal]]
 
@@ -285,12 +320,28 @@ class Source:
                     found[value] = frozen(self.bank.evaluate(value))
                 except PipelineError as error:
                     self.errors[value] = error
+                except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # an indicator of the user's own
+                    self.errors[value] = StrategyError(f"Expected {value_text(value)} to be computed, was {type(error).__name__}: {error}")
             return found
 
     def _have_aux(self, position: int, found: np.ndarray) -> None:
         """Keep a series for the blocks to come while the budget lasts; beyond it the bank computes it again."""
         if (len(self._aux) + 1) * found.nbytes <= AUX_BYTES:
             self._aux[position] = found
+
+
+def connected(n: int, pairs: np.ndarray) -> np.ndarray:
+    """The smallest number that each of `n` is connected with by `pairs`, intp (n,)."""
+    label = np.arange(n)
+    while True:  # the smallest label spreads along the pairs
+        smallest = np.minimum(label[pairs[:, 0]], label[pairs[:, 1]])
+        spread = label.copy()
+        np.minimum.at(spread, pairs[:, 0], smallest)
+        np.minimum.at(spread, pairs[:, 1], smallest)
+        spread = spread[spread]
+        if (spread == label).all():
+            return label
+        label = spread
 
 
 def _compare_one(work: tuple[Any, ...]) -> None:

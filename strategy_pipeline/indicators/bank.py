@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.market import Bars
 
 Array = np.ndarray
+Node = tuple[int, Value]  # a bank, by identity, and an expression computed there
 
 
 class UnknownSeriesError(PipelineError):
@@ -67,8 +68,9 @@ class Bank:
         self.workers = workers
         self._shape = (len(bars.symbols), len(bars.times))
         self._named = {name: self._checked(name, values) for name, values in (series or {}).items()}
-        self._store: Memo[tuple[int, Value]] = Memo(max_bytes)
+        self._store: Memo[Node] = Memo(max_bytes)
         self._disk = _opened(cache)
+        self._nodes: dict[Node, frozenset[Node]] = {}
         self._digests: dict[str, str] = {}  # of fields and named series, for the disk's keys
         self._parent: Bank | None = None  # of a bank of one symbol: the bank of all symbols on the same bars
         self._base: Bank | None = None  # of a bank on a higher timeframe: the bank it serves
@@ -106,7 +108,35 @@ class Bank:
                     self._run(nodes[first : first + tile])
             return [self._resolve(value) for value in wanted]
 
+    def nodes(self, value: Value) -> frozenset[Node]:
+        """What the bank remembers once it has computed `value`: its own result, and those it was made of."""
+        key = (id(self), value)
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = self._needs(value)
+        return found
+
+    def release(self, nodes: Iterable[Node]) -> None:
+        """Forget results that nobody will ask for again; asked for all the same, they are computed again."""
+        with self._store.lock:
+            self._store.drop(nodes)
+
     # -- what an expression needs
+
+    def _needs(self, value: Value) -> frozenset[Node]:
+        if isinstance(value, Number):
+            return frozenset()
+        if isinstance(value, Arithmetic):
+            return frozenset({(id(self), value)}).union(*map(self.nodes, value.operands))
+        bank, node = self._step(value)
+        if bank is not self:
+            return bank.nodes(node) | {(id(self), value)}
+        if node is not value:
+            return self.nodes(node)
+        if node.name in FIELDS or "." in node.name:
+            return frozenset()
+        canonical = self._canonical(node)
+        return frozenset({(id(self), canonical)}).union(*map(self.nodes, canonical.inputs))
 
     def _plan(self, value: Value, levels: dict[int, dict[tuple[int, Series], Bank]]) -> int:
         """Record the indicators of `value` by depth, so that each level only needs earlier ones; returns its depth."""

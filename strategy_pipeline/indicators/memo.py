@@ -5,13 +5,14 @@ not: what is computed (`bank`) and what is kept on disk (`disk`).
 
 Why blocks. A fresh array of a few hundred kilobytes costs more in page faults than in arithmetic; arrays cut from one
 block of megabytes, which the system backs with large pages, cost a tenth of that. A block is freed when all of its
-results are forgotten, and counts in full until then.
+results are forgotten, and counts in full until then; results of a megabyte and more have blocks of their own.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 Array = np.ndarray
 Key = TypeVar("Key")
 BLOCK_BYTES = 16 << 20
+LARGE_BYTES = 1 << 20
 
 
 class Memo(Generic[Key]):
@@ -57,6 +59,12 @@ class Memo(Generic[Key]):
             self._forget(next(iter(self._entries)))
         return arrays
 
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Forget these, where known."""
+        for key in keys:
+            if key in self._entries:
+                self._forget(key)
+
     def _forget(self, key: Key) -> None:
         arrays, block = self._entries.pop(key)
         if block is None:
@@ -85,7 +93,7 @@ class Blocks:
         self._shape = shape
         self._left = total
         each = max(1, 8 * shape[0] * shape[1])
-        self._per_block = max(1, min(BLOCK_BYTES, limit // 16) // each)
+        self._per_block = 1 if each >= LARGE_BYTES else max(1, min(BLOCK_BYTES, limit // 16) // each)
         self._block = np.empty((0, *shape))
         self._used = 0
 
