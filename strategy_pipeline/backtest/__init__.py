@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest.result import BacktestResult
     from strategy_pipeline.backtest.robustness import MonteCarlo, monte_carlo
     from strategy_pipeline.backtest.scenarios import stress
-    from strategy_pipeline.backtest.simulations import bootstrap_prices, skip_entries, skip_trades
+    from strategy_pipeline.backtest.simulations import bootstrap_bands, bootstrap_prices, skip_entries, skip_trades
     from strategy_pipeline.backtest.terms import funding_rates
 
 _HOME = {
@@ -41,6 +41,7 @@ _HOME = {
     "monte_carlo": "robustness",
     "next_positions": "positions",
     "MonteCarlo": "robustness",
+    "bootstrap_bands": "simulations",
     "bootstrap_prices": "simulations",
     "skip_entries": "simulations",
     "skip_trades": "simulations",
@@ -66,6 +67,7 @@ __all__ = [
     "ReferenceRun",
     "WalkForward",
     "backtest",
+    "bootstrap_bands",
     "bootstrap_prices",
     "cross_validation",
     "funding_rates",

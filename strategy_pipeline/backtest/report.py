@@ -17,6 +17,7 @@ from strategy_pipeline.backtest.report_page import AXIS, NOTHING, choice, figure
 from strategy_pipeline.backtest.result import BacktestResult
 from strategy_pipeline.backtest.robustness import MIN_TRADES, MonteCarlo, monte_carlo, trade_effects
 from strategy_pipeline.backtest.scenarios import stress
+from strategy_pipeline.backtest.simulations import bootstrap_bands
 from strategy_pipeline.errors import UnknownSymbolError
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -49,7 +50,7 @@ def strategy_report(
     paths: int = 1000,
     jitter: float = 0.1,
     skip: float = 0.1,
-    prices: int = 20,
+    prices: int = 50,
     simulated: bool = False,
     workers: int = 0,
 ) -> str:
@@ -87,6 +88,7 @@ def strategy_report(
             section("Return by month", _monthly(result, id)),
             _prices(result, id, [shown, *(name for name in traded if name != shown)][:MOST_CHARTS]),
             _chance(result, id, found, paths),
+            _histories(result, id, prices, seed, workers),
             _scenarios(result, id, workers),
             _metrics(per_symbol, pooled),
             _last_trades(result, id),
@@ -248,20 +250,12 @@ def _chance(result: BacktestResult, id: str, found: MonteCarlo, paths: int) -> s
     made = numbers(bands.index * row["trades"], 6)
     effects = trade_effects(result, id)
     path = np.concatenate([[1.0], np.cumprod(1 + effects)])
-    common: dict[str, Any] = {"type": "scatter", "mode": "lines", "x": made}
-    edge = {"width": 0}
-    traces: list[dict[str, Any]] = [
-        {**common, "y": numbers(bands[95]), "line": edge, "showlegend": False, "name": "95 %", "hovertemplate": "%{y:.2f}"},
-        {**common, "y": numbers(bands[5]), "line": edge, "fill": "tonexty", "fillcolor": "--accent/0.14", "name": "5 to 95 %",
-         "hovertemplate": "%{y:.2f}"},
-        {**common, "y": numbers(bands[75]), "line": edge, "showlegend": False, "name": "75 %", "hovertemplate": "%{y:.2f}"},
-        {**common, "y": numbers(bands[25]), "line": edge, "fill": "tonexty", "fillcolor": "--accent/0.24", "name": "25 to 75 %",
-         "hovertemplate": "%{y:.2f}"},
-        {**common, "y": numbers(bands[50]), "line": {"color": "--accent", "width": 2}, "name": "median", "hovertemplate": "%{y:.2f}"},
-        {**common, "y": numbers(path[np.round(bands.index * len(effects)).astype(int)]), "name": "as it happened",
-         "line": {"color": "--ink", "width": 1.6, "dash": "dot"}, "hovertemplate": "%{y:.2f}"},
-    ]  # fmt: skip
-    log = bands[95].max() > WIDE and bands[5].min() > 0
+    traces = _fan(bands, made)
+    traces.append(
+        {"type": "scatter", "mode": "lines", "x": made, "y": numbers(path[np.round(bands.index * len(effects)).astype(int)]),
+         "name": "as it happened", "line": {"color": "--ink", "width": 1.6, "dash": "dot"}, "hovertemplate": "%{y:.2f}"}
+    )  # fmt: skip
+    log = bands[95].max() > WIDE / 2 and bands[5].min() > 0
     layout = {
         "xaxis": {**AXIS, "title": {"text": "trades made"}, "showgrid": False},
         "yaxis": {**AXIS, "type": "log" if log else "linear", "tickformat": ".3~g"},
@@ -289,6 +283,41 @@ def _chance(result: BacktestResult, id: str, found: MonteCarlo, paths: int) -> s
     body = f'<div class="two"><div>{figure("fan", traces, layout, height=560)}</div><div>{side}</div></div>'
     lead = f"{paths:,} paths of its trades drawn again in blocks, and further runs with one thing changed at a time."
     return section("Monte Carlo", body, lead)
+
+
+def _fan(bands: pd.DataFrame, x: list[Any]) -> list[dict[str, Any]]:
+    """Traces of percentile bands with their median."""
+    common: dict[str, Any] = {"type": "scatter", "mode": "lines", "x": x, "hovertemplate": "%{y:.2f}"}
+    edge = {"width": 0}
+    return [
+        {**common, "y": numbers(bands[95]), "line": edge, "showlegend": False, "name": "95 %"},
+        {**common, "y": numbers(bands[5]), "line": edge, "fill": "tonexty", "fillcolor": "--accent/0.14", "name": "5 to 95 %"},
+        {**common, "y": numbers(bands[75]), "line": edge, "showlegend": False, "name": "75 %"},
+        {**common, "y": numbers(bands[25]), "line": edge, "fill": "tonexty", "fillcolor": "--accent/0.24", "name": "25 to 75 %"},
+        {**common, "y": numbers(bands[50]), "line": {"color": "--accent", "width": 2}, "name": "median"},
+    ]
+
+
+def _histories(result: BacktestResult, id: str, n: int, seed: int, workers: int) -> str:
+    """The fan of equity on resampled prices; nothing for a strategy that has none."""
+    if n < 1:
+        return ""
+    bands = bootstrap_bands(result, id, n=n, seed=seed, workers=workers)
+    if not len(bands):
+        return ""
+    days = [str(day) for day in result.days.astype("datetime64[D]")]
+    traces = _fan(bands, days)
+    traces.append(
+        {"type": "scatter", "mode": "lines", "x": days, "y": numbers(result.equity(id)), "name": "as it happened",
+         "line": {"color": "--ink", "width": 1.6, "dash": "dot"}, "hovertemplate": "%{y:.2f}"}
+    )  # fmt: skip
+    log = bands[95].max() > WIDE / 2 and bands[5].min() > 0
+    layout = {"xaxis": {**AXIS, "showgrid": False}, "yaxis": {**AXIS, "type": "log" if log else "linear", "tickformat": ".3~g"}}
+    lead = (
+        f"The same rules on {n} histories made of this one: blocks of a mean of 168 bars drawn again, the same for every symbol. Where the line "
+        "lies above the bands, the order of this history did it."
+    )
+    return section("Other histories", figure("histories", traces, layout, height=330), lead)
 
 
 def _scenarios(result: BacktestResult, id: str, workers: int) -> str:

@@ -70,6 +70,32 @@ def bootstrap_prices(
     return _percentiles(np.array(found).reshape(n if chosen else 0, len(WANTED), len(ids)), ids, ruin)
 
 
+def bootstrap_bands(result: BacktestResult, id: str, *, n: int, seed: int, mean_block: float = 168.0, workers: int = 0) -> pd.DataFrame:
+    """Where the equity of one strategy lies, day by day, on the histories of `bootstrap_prices`.
+
+    Returns
+    -------
+    DataFrame of percentiles (columns 5 ... 95) of the growth of 1 by pooled daily returns, indexed by day (UTC), without rows for a
+    strategy that reads named series.
+
+    Raises
+    ------
+    StrategyError
+        The id is unknown, or n is below 1.
+    """
+    _check(result, [id], n, 1.0)
+
+    def one(k: int) -> np.ndarray | None:
+        bars = bootstrap_bars(result.bars, generator(seed, "bootstrap_prices", k), mean_block)
+        again = result.rerun([result.strategies[id]], bars=bars, workers=1)
+        return np.cumprod(1 + again.daily_returns[0]) if again.strategy_ids else None
+
+    found = [path for path in map_shards(one, range(n), workers=min(worker_count(workers), AT_ONCE)) if path is not None]
+    days = pd.DatetimeIndex(result.days if found else result.days[:0]).tz_localize("UTC")
+    values = np.percentile(found, PERCENTILES, axis=0).T if found else np.empty((0, len(PERCENTILES)))
+    return pd.DataFrame(values, index=days, columns=list(PERCENTILES))
+
+
 def skip_entries(
     result: BacktestResult, ids: Sequence[str], *, n: int, seed: int, skip: float = 0.2, random_start: bool = False,
     ruin: float = 0.5, workers: int = 0,

@@ -12,6 +12,7 @@ from strategy_pipeline.backtest import (
     METRICS,
     Costs,
     backtest,
+    bootstrap_bands,
     bootstrap_prices,
     jitter_parameters,
     monte_carlo,
@@ -172,6 +173,17 @@ def test_ruin_is_a_drawdown_that_deep(result) -> None:
     assert (never == 0).all()
 
 
+def test_bands_of_histories_are_percentiles_of_their_equity(result) -> None:
+    id = result.strategy_ids[0]
+    found = bootstrap_bands(result, id, n=4, seed=6)
+    paths = []
+    for k in range(4):
+        bars = bootstrap_bars(result.bars, generator(6, "bootstrap_prices", k), 168.0)
+        paths.append(backtest([result.strategies[id]], bars, costs=result.costs).equity(id))
+    np.testing.assert_allclose(found[75], np.percentile(paths, 75, axis=0), rtol=1e-12)
+    assert (found.index == paths[0].index).all()
+
+
 def test_histories_do_not_depend_on_threads(result) -> None:
     ids = list(result.strategy_ids)
     pd.testing.assert_frame_equal(
@@ -185,6 +197,7 @@ def test_a_strategy_that_reads_named_series_has_no_bootstrapped_prices(result) -
     both = backtest([named, cross()], result.bars, series=series)
     found = bootstrap_prices(both, [named.id, cross().id], n=3, seed=0)
     assert found.loc[named.id].isna().all()
+    assert bootstrap_bands(both, named.id, n=2, seed=0).empty
     assert found.loc[cross().id].notna().all()
     assert skip_entries(both, [named.id], n=3, seed=0).loc[named.id].notna().all()
 

@@ -98,6 +98,13 @@ def test_the_curves_are_those_of_the_result(result, page) -> None:
     assert -min(drawn["drawdown"]) == pytest.approx(result.pooled.loc[id, "max_drawdown"], rel=1e-3)
 
 
+def test_the_fan_of_histories_is_there(result, page) -> None:
+    drawn = {trace["name"]: trace["y"] for trace in figures(page)["histories"]["data"]}
+    assert all(low <= high for low, high in zip(drawn["5 to 95 %"], drawn["95 %"], strict=True))
+    np.testing.assert_allclose(drawn["as it happened"], result.equity(result.strategy_ids[0]), rtol=1e-5)
+    assert "histories" not in figures(result.report(result.strategy_ids[0], paths=20, prices=0))
+
+
 def test_each_trade_is_on_the_price_chart(result, page) -> None:
     id = result.strategy_ids[0]
     by_trades = sorted(result.symbols, key=lambda name: -result.metrics.loc[(id, name), "trades"])
