@@ -314,8 +314,8 @@ def _histories(result: BacktestResult, id: str, n: int, seed: int, workers: int)
     log = bands[95].max() > WIDE / 2 and bands[5].min() > 0
     layout = {"xaxis": {**AXIS, "showgrid": False}, "yaxis": {**AXIS, "type": "log" if log else "linear", "tickformat": ".3~g"}}
     lead = (
-        f"The same rules on {n} histories made of this one: blocks of a mean of 168 bars drawn again, the same for every symbol. Where the line "
-        "lies above the bands, the order of this history did it."
+        f"The same rules on {n} histories made of this one: blocks of a mean of 168 bars drawn again, the same for every symbol. "
+        "Where the line lies above the bands, the order of this history did it."
     )
     return section("Other histories", figure("histories", traces, layout, height=330), lead)
 
