@@ -13,6 +13,7 @@ import math
 from collections.abc import Hashable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -61,13 +62,14 @@ class Numbers(Generic[Key]):
         self._alive: list[Key] = []  # whatever is known by identity, so that it stays its own
 
     def __call__(self, item: Key) -> int:
-        number = self._seen.get(id(item))
-        if number is None:
+        try:
+            return self._seen[id(item)]
+        except KeyError:
             number = self._seen[id(item)] = self._known.setdefault(item, len(self.items))
             self._alive.append(item)
             if number == len(self.items):
                 self.items.append(item)
-        return number
+            return number
 
     def column(self, items: Sequence[Key]) -> np.ndarray:
         """The number of each, intp (n,)."""
@@ -204,9 +206,9 @@ def make_plan(strategies: Sequence[Strategy], symbols: tuple[str, ...], timefram
         applies=applies,
         against=against,
         values=rules.values.items,
-        literals=np.array(list(rules.literals), dtype=np.int32).reshape(-1, 3),
-        steps=np.array([step for program in rules.programs for step in program], dtype=np.int32),
-        offsets=np.cumsum([0] + [len(program) for program in rules.programs], dtype=np.int64),
+        literals=np.fromiter(chain.from_iterable(rules.literals), np.int32).reshape(-1, 3),
+        steps=np.fromiter(chain.from_iterable(rules.programs), np.int32),
+        offsets=np.cumsum([0, *map(len, rules.programs)], dtype=np.int64),
         depth=rules.depth,
         rules=np.ascontiguousarray(programs.T),
         kinds=kinds.astype(np.int64)[level].T,
@@ -233,7 +235,13 @@ def _accept(strategies: Sequence[Strategy], symbols: tuple[str, ...], timeframe:
         if not isinstance(strategy, Strategy):
             failures[f"#{position}"] = f"strategy #{position}: Expected a Strategy, was {type(strategy).__name__}; parse its text first"
             continue
-        id_ = strategy.id
+        try:
+            id_ = strategy.id
+        except (AttributeError, TypeError, ValueError) as error:  # a record that was changed after it was checked
+            failures[f"#{position}"] = (
+                f"strategy #{position}: Expected a whole strategy, was one that cannot be read ({error}); build it anew"
+            )
+            continue
         if id_ in seen:
             continue
         seen.add(id_)
@@ -269,10 +277,17 @@ class _Rules:
     def column(self, conditions: Sequence[Condition | None]) -> list[int]:
         """The program of each."""
         known, out = self._known, []
+        values, literals, programs = self.values, self.literals, self.programs
         for condition in conditions:
             number = known.get(id(condition))
             if number is None:
-                number = known[id(condition)] = self._program(cast(Condition, condition))
+                if type(condition) is Compare:  # most of a population; the same as `_program`, without its calls
+                    op, left, right = _OPS[condition.op], values(condition.left), values(condition.right)
+                    literal = (_MIRRORED[op], right, left) if op in _MIRRORED else (op, left, right)
+                    number = programs.setdefault((literals.setdefault(literal, len(literals)),), len(programs))
+                else:
+                    number = self._program(cast(Condition, condition))
+                known[id(condition)] = number
             out.append(number)
         return out
 
