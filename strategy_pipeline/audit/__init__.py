@@ -1,7 +1,8 @@
-"""Audits: proof, by recomputation, that nothing sees the future and that declared look-backs suffice.
+"""Audits: proof, by recomputation, that nothing sees the future, that declared look-backs suffice, and that luck is not promoted.
 
-What belongs here: running any named function of bars on truncated history and comparing with the full one. What does
-not: the functions (indicators, features, forecasts), and statistical evidence (`selection/`).
+What belongs here: running any named function of bars on truncated history and comparing with the full one; running
+search and selection on markets whose truth is known, and counting. What does not: the functions (indicators, features,
+forecasts), and the rule that is audited (`selection/`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from strategy_pipeline.audit.journal import Journal, JournalError
     from strategy_pipeline.audit.lookahead import audit_lookahead
+    from strategy_pipeline.audit.promotions import PromotionAudit, audit_promotions
     from strategy_pipeline.audit.subjects import catalog_functions, feature_functions, left_out
     from strategy_pipeline.audit.warmup import audit_warmup
+    from strategy_pipeline.audit.worlds import World, forecast_like, leftovers, null_world, planted_world
 
-__all__ = ["audit_lookahead", "audit_warmup", "catalog_functions", "feature_functions", "left_out"]
+__all__ = [
+    "Journal",
+    "JournalError",
+    "PromotionAudit",
+    "World",
+    "audit_lookahead",
+    "audit_promotions",
+    "audit_warmup",
+    "catalog_functions",
+    "feature_functions",
+    "forecast_like",
+    "left_out",
+    "leftovers",
+    "null_world",
+    "planted_world",
+]
 
 _MODULE_OF = {
+    "Journal": "journal",
+    "JournalError": "journal",
+    "PromotionAudit": "promotions",
+    "World": "worlds",
+    "audit_promotions": "promotions",
+    "forecast_like": "worlds",
+    "leftovers": "worlds",
+    "null_world": "worlds",
+    "planted_world": "worlds",
     "audit_lookahead": "lookahead",
     "audit_warmup": "warmup",
     "catalog_functions": "subjects",

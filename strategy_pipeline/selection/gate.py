@@ -25,6 +25,8 @@ from strategy_pipeline.selection.ratios import as_matrix, deflated_sharpe_ratio,
 from strategy_pipeline.selection.stepwise import stepm
 
 DAYS_PER_YEAR = 365.0
+VALIDATION_SHARE = 0.4
+GAP_DAYS = 5
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,19 @@ class Gate:
     min_robustness: float = 0.5
     mean_block: float = 7.0
     resamples: int = 1000
+
+
+def split_days(n_days: int, *, validation_share: float = VALIDATION_SHARE, gap: int = GAP_DAYS) -> tuple[slice, slice]:
+    """Training and validation days of a history of `n_days`: validation is the trailing share, a gap lies before it.
+
+    Returns two slices of day numbers. `InvalidReturnsError` where training would have no day.
+    """
+    held_out = int(n_days * validation_share)
+    if n_days - held_out - gap < 1 or held_out < 1:
+        raise InvalidReturnsError(
+            f"Expected a history that leaves training and validation days beside a gap of {gap}, was {n_days} days; give a longer one"
+        )
+    return slice(0, n_days - held_out - gap), slice(n_days - held_out, n_days)
 
 
 def t_threshold(span_days: int) -> float:

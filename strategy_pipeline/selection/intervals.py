@@ -1,4 +1,4 @@
-"""How far a Sharpe ratio may be from what was measured."""
+"""How far a Sharpe ratio, or a share of successes, may be from what was measured."""
 
 from __future__ import annotations
 
@@ -61,3 +61,21 @@ def sharpe_interval(
     tail = ndtri((1.0 - confidence) / 2.0)
     low, high = (float(np.quantile(ratio, float(ndtr(2.0 * shift + side * tail)))) for side in (1.0, -1.0))
     return SharpeInterval(point, low, high, confidence)
+
+
+def clopper_pearson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a probability after `hits` of `n` independent trials (Clopper and Pearson 1934).
+
+    It holds the true probability at least `confidence` of the time, whatever it is. `InvalidReturnsError` for counts that
+    cannot be.
+    """
+    from scipy.special import betaincinv
+
+    if not 0 <= hits <= n or n < 1:
+        raise InvalidReturnsError(f"Expected hits between 0 and n, and n of at least 1, was {hits} of {n}; count again")
+    if not 0 < confidence < 1:
+        raise InvalidReturnsError(f"Expected a confidence between 0 and 1, was {confidence}; 0.95 is customary")
+    tail = (1.0 - confidence) / 2.0
+    low = 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, tail))
+    high = 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 1.0 - tail))
+    return low, high
