@@ -250,7 +250,7 @@ class Bank:
             return self._store.put(key, (np.full(self._shape, value.value),))[0]
         if isinstance(value, Arithmetic):
             self._store.computed += 1
-            return self._store.put(key, (np.array(np.broadcast_to(self._calculate(value), self._shape)),))[0]
+            return self._store.put(key, (self._calculate(value),))[0]
         bank, node = self._step(value)
         if bank is not self:
             return self._store.put(key, (self._fit(bank._resolve(node), bank),))[0]
@@ -305,12 +305,13 @@ class Bank:
         if value.op in ("lag", "change"):
             steps = int(cast(Number, value.operands[1]).value)
             array = self._resolve(value.operands[0])
-            return operations.lag(array, steps) if value.op == "lag" else array - operations.lag(array, steps)
+            earlier = operations.lag(array, steps)
+            return earlier if value.op == "lag" else np.subtract(array, earlier, out=earlier)
         # Constants stay scalars: as arrays they would cost memory and no exactness.
         operands = [operand.value if isinstance(operand, Number) else self._resolve(operand) for operand in value.operands]
-        with np.errstate(all="ignore"):
-            result = operations.ELEMENTWISE[value.op](*operands)
-        return np.where(np.isfinite(result), result, np.nan)
+        out = np.empty(self._shape)
+        _each(operations.apply(value.op, operands, out), self.workers)
+        return out
 
     def _run(self, nodes: list[tuple[Bank, Series]]) -> None:
         """Compute indicator nodes whose inputs need nothing further; over (node, symbol), on threads."""

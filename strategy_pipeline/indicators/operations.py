@@ -5,7 +5,7 @@ What belongs here: functions of whole arrays (n_symbols, n_bars). What does not:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from strategy_pipeline.indicators.expressions import ARITHMETIC, Arithmetic, Num
 
 Array = np.ndarray
 NANOSECOND = np.dtype("datetime64[ns]")
+STRETCH, PIECE = 1 << 14, 1 << 18  # values computed at a time, and by one thread
 
 
 def check(value: Arithmetic) -> None:
@@ -33,10 +34,35 @@ def check(value: Arithmetic) -> None:
 
 def lag(array: Array, steps: int) -> Array:
     """Each row `steps` bars later; NaN before."""
-    out = np.full(array.shape, np.nan)
+    out = np.empty(array.shape)
+    out[:, :steps] = np.nan
     if steps < array.shape[1]:
         out[:, steps:] = array[:, : array.shape[1] - steps]
     return out
+
+
+def apply(op: str, operands: Sequence[Array | float], out: Array) -> list[Callable[[], None]]:
+    """Pieces of work that write an operation of `ELEMENTWISE` into `out`, NaN where the result is not finite.
+
+    Operands are of the shape of `out`, C-contiguous, or numbers. A piece works through stretches that stay in the nearest
+    caches, so that what is computed is still there when it is looked at.
+    """
+    from strategy_pipeline.indicators.kernels import placing
+
+    flat = out.reshape(-1)
+    given = [operand.reshape(-1) if isinstance(operand, np.ndarray) else operand for operand in operands]
+
+    def piece(first: int, stop: int) -> Callable[[], None]:
+        def work() -> None:
+            with np.errstate(all="ignore"):
+                for begin in range(first, stop, STRETCH):
+                    part = slice(begin, min(begin + STRETCH, stop))
+                    ELEMENTWISE[op](*(one[part] if isinstance(one, np.ndarray) else one for one in given), out=flat[part])
+                    placing.only_numbers(flat[part])
+
+        return work
+
+    return [piece(first, min(first + PIECE, len(flat))) for first in range(0, len(flat), PIECE)]
 
 
 def known_at(source_close: Array, target_close: Array) -> Array:

@@ -9,7 +9,6 @@ from strategy_pipeline.indicators.kernels import still, windows
 from strategy_pipeline.indicators.registry import Output, indicator, length
 
 Array = np.ndarray
-WINDOW_VALUES = 16_384  # of a block of windows: what the nearest caches hold
 HLCV = ("high", "low", "close", "volume")
 CV = ("close", "volume")
 FLOW = (Output("value", "volume"),)
@@ -111,26 +110,9 @@ def vwap_bands(high: Array, low: Array, close: Array, volume: Array, *, length: 
     typical = (high + low + close) / 3.0
     traded = windows.mean(volume, length)
     centre = np.where(traded > 0, windows.mean(typical * volume, length) / traded, np.nan)
-    spread = np.sqrt(weighted_variance(typical, volume, length))
+    spread = np.sqrt(windows.weighted_variance(typical, volume, length))
     apart = spread > 1e-12 * np.abs(centre)  # where prices are equal only the rounding of their mean is left
     return np.where(apart, (close - centre) / spread, np.nan), spread
-
-
-def weighted_variance(value: Array, weight: Array, length: int) -> Array:
-    """Weighted population variance over a window, about a window-sized shift so that no digits cancel."""
-    out = np.full(len(value), np.nan)
-    if len(value) < length:
-        return out
-    values = np.lib.stride_tricks.sliding_window_view(value, length)
-    weights = np.lib.stride_tricks.sliding_window_view(weight, length)
-    result = out[length - 1 :]
-    step = max(1, WINDOW_VALUES // length)  # windows at a time: all of them at once would take `length` times the series
-    for first in range(0, len(result), step):
-        part, load = values[first : first + step], weights[first : first + step]
-        total = load.sum(axis=1)
-        centre = (part * load).sum(axis=1) / total
-        result[first : first + step] = (load * (part - centre[:, None]) ** 2).sum(axis=1) / total
-    return out
 
 
 @indicator(

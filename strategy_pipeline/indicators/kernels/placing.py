@@ -25,3 +25,11 @@ def scatter(values: Array, lookback: int, where: Array, out: Array) -> None:
     for i in range(lookback, len(values)):
         value = values[i]
         out[where[i]] = value if np.isfinite(value) else np.nan
+
+
+@njit(cache=True, nogil=True)
+def only_numbers(values: Array) -> None:
+    """Infinite values become NaN."""
+    for i in range(len(values)):
+        value = values[i]
+        values[i] = value if np.isfinite(value) else np.nan

@@ -50,6 +50,37 @@ def mean(x: Array, length: int) -> Array:
 
 
 @njit(cache=True, nogil=True)
+def weighted_variance(x: Array, weight: Array, length: int) -> Array:
+    """Weighted population variance of the last `length` values, in constant time a value; NaN where there is no weight.
+
+    A window is the end of one block of `length` values and the beginning of the next: their sums are added, nothing is ever
+    taken away, and all is measured from the value between them, so no digits are lost to what has left the window.
+    """
+    n = len(x)
+    out = np.full(n, np.nan)
+    tail = np.zeros((length + 1, 3))  # sums of weight, weight d and weight d**2 over the last k values before the block
+    for first in range(0, n, length):
+        anchor = x[first]
+        for k in range(1, length if first > 0 else 1):
+            d, w = x[first - k] - anchor, weight[first - k]
+            tail[k, 0], tail[k, 1], tail[k, 2] = tail[k - 1, 0] + w, tail[k - 1, 1] + w * d, tail[k - 1, 2] + w * d * d
+        total = linear = square = 0.0
+        for i in range(first, min(first + length, n)):
+            d, w = x[i] - anchor, weight[i]
+            total += w
+            linear += w * d
+            square += w * d * d
+            if i < length - 1:
+                continue
+            k = length - 1 - (i - first)
+            load = total + tail[k, 0]
+            if load > 0:
+                centre = (linear + tail[k, 1]) / load
+                out[i] = max((square + tail[k, 2]) / load - centre * centre, 0.0)
+    return out
+
+
+@njit(cache=True, nogil=True)
 def deviation(x: Array, length: int, ddof: int) -> Array:
     """Standard deviation of the last `length` values; zero where they are all equal."""
     n = len(x)
