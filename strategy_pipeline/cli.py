@@ -271,22 +271,36 @@ def report(settings: Settings, days: int, as_json: bool) -> None:
     console.lines([f"report: {made.html}"])
 
 
-@cli.command(epilog="Example: strategy-pipeline audit lookahead --module mine.py --name body_share")
-@click.argument("what", type=click.Choice(["lookahead", "warmup"]))
+@cli.command(
+    epilog="Examples: strategy-pipeline audit lookahead --module mine.py --name body_share; strategy-pipeline audit null --markets 40"
+)
+@click.argument("what", type=click.Choice(["lookahead", "warmup", "null", "power"]))
 @click.option("--times", type=click.IntRange(1, 1000), default=10, show_default=True, help="random moments to truncate at")
 @click.option("--name", "names", multiple=True, help="only this indicator (repeat for more), and no features")
 @click.option("--module", type=click.Path(exists=True, dir_okay=False), help="Python file that registers indicators of one's own")
+@click.option("--markets", type=click.IntRange(1, 10_000), default=20, show_default=True, help="null, power: how many markets to make")
+@click.option("--strategies", type=click.IntRange(1, 100_000), default=300, show_default=True, help="null, power: candidates a market")
+@click.option("--methods", default=None, help="null, power: generators, comma separated (default: all)")
+@click.option("--strength", default="1,2,3,4", show_default=True, help="power: annual Sharpe ratios to plant, comma separated")
+@click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="null, power: file to go on from (default: under home)")
 @date_option
 @json_option
 @market_options
 def audit(
-    settings: Settings, what: str, times: int, names: tuple[str, ...], module: str | None, day: dt.datetime | None, as_json: bool
-) -> None:
-    """Recompute every indicator and feature on truncated history and demand equal values.
+    settings: Settings, what: str, times: int, names: tuple[str, ...], module: str | None, markets: int, strategies: int,
+    methods: str | None, strength: str, journal: Path | None, day: dt.datetime | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Prove that nothing sees the future (`lookahead`, `warmup`), and that luck is not promoted (`null`) but an edge is (`power`).
 
-    `lookahead` takes away what came later, `warmup` what came before the bars that an indicator declares it needs. What
-    has no values here is named as not judged. Exit code 1 when a value differs, or when nothing could be judged.
+    `lookahead` takes away what came later, `warmup` what came before the bars that an indicator declares it needs, and both
+    demand equal values; what has no values here is named as not judged, and the exit code is 1 when a value differs, or
+    when nothing could be judged. `null` makes markets without an edge from the bars at hand, `power` plants a rule of a
+    known Sharpe ratio in them; both run generation, search and selection on each and print what was promoted, with exact
+    intervals. A stopped run goes on where it was.
     """
+    if what in ("null", "power"):
+        _audit_promotions(settings, what, markets, strategies, _split(methods), strength, journal, day, as_json)
+        return
     from strategy_pipeline.indicators import spec
     from strategy_pipeline.show import run_audit
 
@@ -431,6 +445,27 @@ def doctor(settings: Settings, as_json: bool) -> None:
             console.out.print(f" {mark} {f.what:<26} {f.detail}" + (f"\n     fix: {f.remedy}" if f.remedy and not f.ok else ""))
     if any(not f.ok and not f.optional for f in findings):
         sys.exit(1)
+
+
+def _audit_promotions(
+    settings: Settings, what: str, markets: int, strategies: int, methods: list[str] | None, strength: str, journal: Path | None,
+    day: dt.datetime | None, as_json: bool,
+) -> None:  # fmt: skip
+    from strategy_pipeline.show import run_promotion_audit
+
+    try:
+        strengths = tuple(float(part) for part in _split(strength) or [])
+    except ValueError:
+        raise SettingsError(f"Expected --strength as numbers, was {strength!r}; write 1,2,3,4") from None
+    workspace, date = _open(settings, day)
+    found = run_promotion_audit(workspace, date, what, markets, strategies, strengths, methods, journal, quiet=as_json)
+    if as_json:
+        click.echo(json.dumps(found.to_json()))
+        return
+    console.table(found.table, f"{what} audit", most=len(found.table))
+    if what == "power":
+        console.table(found.kinds, "by kind of planted rule", most=len(found.kinds))
+    console.lines([found.summary])
 
 
 def _open(settings: Settings, day: dt.datetime | None, *, need_day: bool = True) -> tuple[Any, dt.date]:

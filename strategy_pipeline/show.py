@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from strategy_pipeline.cycle.portfolio import signals_of
 from strategy_pipeline.errors import PipelineError, StrategyError
 
 if TYPE_CHECKING:
+    from strategy_pipeline.audit import PromotionAudit
     from strategy_pipeline.market import Bars
     from strategy_pipeline.signals import Signal
     from strategy_pipeline.strategies import Strategy
@@ -274,6 +276,37 @@ def run_audit(
         for name, lacking in left_out(bars_read, names, series=series).items()
     ]
     return pd.concat([audited, pd.DataFrame(absent)], ignore_index=True) if absent else audited
+
+
+def run_promotion_audit(
+    workspace: Workspace, day: dt.date, what: str, markets: int, strategies: int, strengths: Sequence[float],
+    methods: Sequence[str] | None, journal: Path | None, *, quiet: bool,
+) -> PromotionAudit:  # fmt: skip
+    """The null or the power audit on markets made from the day's history, with the settings' costs and seed.
+
+    Finished markets are kept in `journal`, by default a file under the home whose name holds what would change them.
+    """
+    from strategy_pipeline.audit import audit_promotions
+    from strategy_pipeline.cycle import run_missing
+    from strategy_pipeline.cycle.workspace import costs_of
+
+    settings = workspace.settings
+    with console.Progress(quiet=quiet) as progress:
+        workspace.observer = progress
+        run_missing(workspace, "bars", day)
+    bars = workspace.bars(day)
+    if journal is None:
+        content = repr((bars.fingerprint, strategies, settings.seed, strengths, methods, costs_of(workspace)))
+        journal = workspace.folder / "audit" / f"{what}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.jsonl"
+
+    def said(done: int, of: int) -> None:
+        if not quiet:
+            console.lines([f"{done} of {of} markets"], console=console.err)
+
+    return audit_promotions(
+        bars, what=what, markets=markets, strategies=strategies, seed=settings.seed, strengths=strengths, methods=methods,
+        costs=costs_of(workspace), workers=settings.workers, journal=journal, observer=said,
+    )  # fmt: skip
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:

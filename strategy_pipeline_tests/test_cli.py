@@ -249,6 +249,23 @@ def test_the_audit_passes_and_a_failure_ends_with_1(
     assert "peeks" in capsys.readouterr().out
 
 
+def test_the_null_and_power_audits_print_exact_intervals_and_go_on(said: Said, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--strategies", "20", "--methods", "systematic", "--date", "2025-06-29"]
+    found = strict(said("audit", "null", "--markets", "1", *asked, "--json"))
+    assert found["table"][0]["markets"] == 1 and found["table"][0]["high"] == pytest.approx(0.975)
+    again = said("audit", "null", "--markets", "2", *asked)
+    assert "of 2 null markets promoted anything" in again and "exact 95% interval" in again
+    planted = strict(
+        said("audit", "power", "--markets", "1", "--strength", "8", *asked, "--json", "--journal", str(tmp_path / "power.jsonl"))
+    )
+    assert planted["markets"][0]["sharpe"] == pytest.approx(8, abs=0.05) and (tmp_path / "power.jsonl").exists()
+    for wrong, message in ((["--strength", "much"], "numbers, was 'much'"), (["--strength", "-1"], "above 0")):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main(["audit", "power", *wrong, "--markets", "1", *asked])
+        assert stopped.value.code == 2 and message in capsys.readouterr().err
+
+
 def test_an_entry_whose_warm_up_exceeds_the_history_is_not_judged(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
