@@ -1,29 +1,46 @@
 """Where new candidates come from: generators behind one protocol, and `generate`, which draws from them.
 
-What belongs here: templates of every family and the systematic generator that explores them; further generators
-(genetic, model-driven, ensembles) join as modules of their own and are registered by name. What does not: judging
+What belongs here: templates of every family and the systematic generator that explores them; genetic search, model-driven
+search, ensembles of survivors and screened pairs, registered by name. What does not: judging
 candidates (`selection`), tuning one (`optimization`), and the language itself (`strategies`).
 """
 
 from __future__ import annotations
 
-from strategy_pipeline.generation.population import generate, skipped_families
-from strategy_pipeline.generation.protocol import Generator, Request, methods, register
+from strategy_pipeline.generation.ensemble import EnsembleGenerator
+from strategy_pipeline.generation.genetic import GeneticGenerator, GeneticSettings
+from strategy_pipeline.generation.ml_driven import ModelDrivenGenerator
+from strategy_pipeline.generation.pairs import PairsGenerator, Screen, screen_pairs
+from strategy_pipeline.generation.population import Drawn, draw, generate, skipped_families
+from strategy_pipeline.generation.protocol import Generator, Request, SearchSettings, Stream, methods, recorder, register
 from strategy_pipeline.generation.systematic import SystematicGenerator
 from strategy_pipeline.generation.template import Slot, Template
 from strategy_pipeline.generation.templates import TEMPLATES
 
-register(SystematicGenerator.name, SystematicGenerator)
+for _made in (SystematicGenerator, GeneticGenerator, ModelDrivenGenerator, EnsembleGenerator, PairsGenerator):
+    register(_made.name, _made)
 
 __all__ = [
     "TEMPLATES",
+    "Drawn",
+    "EnsembleGenerator",
     "Generator",
+    "GeneticGenerator",
+    "GeneticSettings",
+    "ModelDrivenGenerator",
+    "PairsGenerator",
     "Request",
+    "Screen",
+    "SearchSettings",
     "Slot",
+    "Stream",
     "SystematicGenerator",
     "Template",
+    "draw",
     "generate",
     "methods",
+    "recorder",
     "register",
+    "screen_pairs",
     "skipped_families",
 ]

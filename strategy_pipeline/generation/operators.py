@@ -6,7 +6,7 @@ What does not belong here: selection, populations and fitness.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -199,5 +199,17 @@ def mutate_limits(strategy: Strategy, rng: np.random.Generator, known_series: It
         if strategy.against is None and rng.random() < 0.5:
             return {name: Level("atr", _pick(rng, [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]), _pick(rng, [14, 24]))}
         return {name: Level("percent", _pick(rng, [0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12]))}
+
+    return _child(strategy, frozenset(known_series), attempt)
+
+
+def mutate_symbols(strategy: Strategy, symbols: Sequence[str], rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """Another scope: every symbol where one was named, else one of `symbols`; a pair's second leg stays."""
+
+    def attempt() -> dict[str, Any] | None:
+        others = [symbol for symbol in symbols if symbol != strategy.against]
+        if len(others) < 2 and strategy.symbols == ("*",):
+            return None
+        return {"symbols": (_pick(rng, others),) if strategy.symbols == ("*",) or rng.random() < 0.3 else ("*",)}
 
     return _child(strategy, frozenset(known_series), attempt)

@@ -1,20 +1,60 @@
-"""What every generator is: a name and a stream of strategies.
+"""What every generator is: a name and a stream of strategies that can be stopped and continued.
 
 What does not belong here: how any one of them finds its strategies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.strategies.naming import near
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    import numpy as np
+
+    from strategy_pipeline.backtest import Costs
     from strategy_pipeline.market import Bars
+    from strategy_pipeline.selection import TrialsLedger
     from strategy_pipeline.strategies import Strategy
+
+MOST_TRIALS = 1_000_000
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What methods that evaluate candidates need beside the request; they see its bars and nothing else.
+
+    trials
+        Strategies that a method evaluates before it hands over its best; a stream that is followed further searches again,
+        from another seed, with as many.
+    values
+        Named series, float64 (n_symbols, n_bars) each; searches use those of `Request.series` that are here.
+    seeds
+        Strategies to begin with, known to be good on training days (never on validation); evaluated like any other.
+    record
+        Called with (method, ids) before what was evaluated is used: every trial counts. `recorder` makes one of a ledger.
+    checkpoint
+        Called with a stream's state, plain data, after every step; `stream(request, state)` goes on from it.
+    """
+
+    trials: int = 1200
+    costs: Costs | None = None
+    fill: str = "next_open"
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seeds: Sequence[Strategy] = ()
+    record: Callable[[str, Sequence[str]], None] | None = None
+    checkpoint: Callable[[dict[str, Any]], None] | None = None
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or not 1 <= self.trials <= MOST_TRIALS:
+            raise StrategyError(f"Expected 1 to {MOST_TRIALS:,} trials of a search, was {self.trials!r}; every one counts as evidence.")
 
 
 @dataclass(frozen=True)
@@ -30,20 +70,40 @@ class Request:
         Names of the named series that rules may use (``forecast.return_24h``).
     seed
         Every draw derives from it.
+    search
+        What methods that evaluate candidates need.
     """
 
     bars: Bars
     families: tuple[str, ...]
     series: frozenset[str] = frozenset()
     seed: int = 0
+    search: SearchSettings = field(default_factory=SearchSettings)
+
+
+class Stream(Protocol):
+    """Candidates in order. `state` is plain data (JSON can hold it); a stream made from it goes on as this one would have."""
+
+    def __iter__(self) -> Iterator[Strategy]:
+        """Itself."""
+        ...
+
+    def __next__(self) -> Strategy:
+        """The next candidate."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Where it stands."""
+        ...
 
 
 @runtime_checkable
 class Generator(Protocol):
     """A source of candidates.
 
-    `stream` yields distinct (by id), valid strategies, families in turn, deterministically from the request: the
-    first k of a stream do not depend on how many are taken. It ends when the generator has no more.
+    `stream` yields distinct (by id), valid strategies of the request's families, deterministically from the request: the
+    first k of a stream do not depend on how many are taken. It ends when the generator has no more. Methods that do not
+    search give families in turn; those that do give what they think best first, and report every strategy they evaluate.
     """
 
     @property
@@ -51,9 +111,28 @@ class Generator(Protocol):
         """Its name in `methods`."""
         ...
 
-    def stream(self, request: Request) -> Iterator[Strategy]:
-        """The candidates, in order."""
+    def stream(self, request: Request, state: dict[str, Any] | None = None) -> Stream:
+        """The candidates, in order; from a state, those after it."""
         ...
+
+
+def recorder(ledger: TrialsLedger, search: str, *, day: dt.date) -> Callable[[str, Sequence[str]], None]:
+    """A `SearchSettings.record` that enters trials into a ledger, by the method that proposed them."""
+
+    def record(method: str, ids: Sequence[str]) -> None:
+        ledger.record(search, ids, day=day, origin=method)
+
+    return record
+
+
+def read_state(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A stream's state, checked to be one of that method and version."""
+    if state.get("method") != name or state.get("version") != STATE_VERSION:
+        found = f"{state.get('method')!r} of version {state.get('version')!r}"
+        raise StrategyError(
+            f"Expected the state of a {name} stream of version {STATE_VERSION}, was of {found}; nothing is continued; start it anew."
+        )
+    return state
 
 
 _METHODS: dict[str, Callable[[], Generator]] = {}

@@ -3,7 +3,8 @@
 Each template spans a grid: its slots and words times side, filter, risk, time limit, size and symbols. A grid of up to
 `FACTORIAL` points is gone through completely, in an order drawn from the seed; a larger one is explored by a scrambled
 Sobol sequence (I. Sobol, 1967; A. Owen, 1998), which fills it evenly however far it is followed, and completed in a
-drawn order once the sequence brings little new. Families take turns, and templates within a family.
+drawn order once the sequence brings little new. The design ``latin`` fills it by Latin hypercubes instead (M. McKay,
+R. Beckman, W. Conover, 1979), of `_LATIN` points each. Families take turns, and templates within a family.
 """
 
 from __future__ import annotations
@@ -18,17 +19,21 @@ import numpy as np
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.generation.context import Market
 from strategy_pipeline.generation.protocol import Request
+from strategy_pipeline.generation.streams import Counted
 from strategy_pipeline.generation.template import Sentence, Template
 from strategy_pipeline.generation.templates import TEMPLATES
 from strategy_pipeline.generation.variants import HOLDS, LIMITS, PAIR_RISKS, RISKS, SIDES, Filter, filters, sizes
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies.conditions import And
+from strategy_pipeline.strategies.naming import near
 from strategy_pipeline.strategies.strategy import Strategy
 from strategy_pipeline.strategies.validation import problems
 
 FACTORIAL = 4096
 _COMPLETED = 4_000_000  # larger grids are not completed: the sequence never runs dry
 _CHUNK = 64
+_LATIN = 1024
+DESIGNS = ("sobol", "latin")
 _STALE = 512
 
 
@@ -37,14 +42,21 @@ class SystematicGenerator:
 
     name = "systematic"
 
-    def __init__(self, templates: Sequence[Template] = TEMPLATES) -> None:
-        self.templates = tuple(templates)
+    def __init__(self, templates: Sequence[Template] = TEMPLATES, design: str = "sobol") -> None:
+        if design not in DESIGNS:
+            raise StrategyError(f"Expected a design of {', '.join(DESIGNS)}, was {design!r}{near(design, DESIGNS)}.")
+        self.templates, self.design = tuple(templates), design
 
-    def stream(self, request: Request) -> Iterator[Strategy]:
+    def stream(self, request: Request, state: dict[str, Any] | None = None) -> Counted:
         """Distinct valid candidates, families in turn, until every grid is exhausted."""
+        return Counted(self.name, self._stream(request), state)
+
+    def _stream(self, request: Request) -> Iterator[Strategy]:
         market = Market(request)
         turns = [
-            _in_turn([_Grid(template, market, request).stream() for template in self.templates if _fits(template, family, market)])
+            _in_turn(
+                [_Grid(template, market, request, self.design).stream() for template in self.templates if _fits(template, family, market)]
+            )
             for family in request.families
         ]
         seen: set[str] = set()
@@ -81,8 +93,8 @@ def _in_turn(sources: Sequence[Iterator[Strategy]]) -> Iterator[Strategy]:
 class _Grid:
     """All settings of one template on one market."""
 
-    def __init__(self, template: Template, market: Market, request: Request) -> None:
-        self.template = template
+    def __init__(self, template: Template, market: Market, request: Request, design: str = "sobol") -> None:
+        self.template, self.design = template, design
         self.timeframe = market.timeframe
         self.seed = request.seed
         names = template.word_names
@@ -119,7 +131,7 @@ class _Grid:
         total = math.prod(self.axes)
         if total > FACTORIAL:
             stale, last = 0, 0
-            for point in self._sobol():
+            for point in self._sobol() if self.design == "sobol" else self._latin():
                 yield point
                 stale = 0 if found() > last else stale + 1
                 last = found()
@@ -138,6 +150,15 @@ class _Grid:
         axes = np.asarray(self.axes)
         while sequence.num_generated < 2**30 - _CHUNK:
             yield from np.minimum((sequence.random(_CHUNK) * axes).astype(np.int64), axes - 1).tolist()
+
+    def _latin(self) -> Iterator[Sequence[int]]:
+        from scipy.stats import qmc
+
+        draw = generator(self.seed, "systematic", self.template.name, "latin")
+        axes = np.asarray(self.axes)
+        while True:
+            cube = qmc.LatinHypercube(len(self.axes), rng=draw).random(_LATIN)
+            yield from np.minimum((cube * axes).astype(np.int64), axes - 1).tolist()
 
     def _strategy(self, point: Sequence[int]) -> Strategy:
         template = self.template

@@ -70,3 +70,18 @@ def positions(strategy: Strategy, bank: Bank, row: int = 0) -> np.ndarray:
                 held, since = -1, t
         out[t] = held
     return out
+
+
+def tied_market(n_bars: int = 480, seed: int = 4, half_life: float = 8.0) -> Bars:
+    """BTC, ETH and a third symbol whose price is BTC's times the exponential of deviations that revert with that half-life."""
+    free = market(n_bars, seed=seed)
+    rng = np.random.default_rng(seed + 1)
+    keep, deviation = 0.5 ** (1 / half_life), np.zeros(n_bars)
+    for t in range(1, n_bars):
+        deviation[t] = keep * deviation[t - 1] + 0.006 * rng.standard_normal()
+    tied = {
+        name: np.vstack([getattr(free, name), getattr(free, name)[:1] * np.exp(deviation)]) for name in ("open", "high", "low", "close")
+    }
+    close = tied["close"]
+    volume = np.vstack([free.volume, free.volume[:1]])
+    return Bars(("BTC/USDT", "ETH/USDT", "TIE/USDT"), "1h", free.times, tied["open"], tied["high"], tied["low"], close, volume)

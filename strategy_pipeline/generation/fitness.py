@@ -1,0 +1,131 @@
+"""What candidates are worth on the bars of a request, each evaluated once.
+
+Objectives are of net daily returns pooled over symbols, on all the bars given and on nothing else: a search must be given
+the training span. Every strategy is reported as a trial before its numbers are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategy_pipeline.generation.protocol import Request
+from strategy_pipeline.strategies.needs import rules
+from strategy_pipeline.strategies.strategy import Strategy
+from strategy_pipeline.strategies.traverse import size
+
+if TYPE_CHECKING:
+    from strategy_pipeline.strategies.conditions import Condition
+
+OBJECTIVES = ("sharpe", "max_drawdown", "turnover", "complexity")
+SHARPE, DRAWDOWN, TURNOVER, COMPLEXITY = range(len(OBJECTIVES))
+_EXTRAS = ("stop", "take", "trail", "breakeven", "hold", "cooldown")
+_BATCH = 2000
+
+
+def complexity(strategy: Strategy) -> int:
+    """Nodes of its rules, and one for each stop, target, trail, break-even, time limit and cool-down."""
+    parts: Iterable[Condition] = rules(strategy).values()
+    return sum(map(size, parts)) + sum(getattr(strategy, name) is not None for name in _EXTRAS)
+
+
+class Evaluator:
+    """Runs candidates in batches through `backtest` and remembers what came out, by strategy id."""
+
+    def __init__(self, request: Request, method: str) -> None:
+        self._request, self._method = request, method
+        self._row: dict[str, int] = {}
+        self._strategies: list[Strategy] = []
+        self._numbers = np.empty((0, len(OBJECTIVES)))
+        self._returns = np.empty((0, 0))
+        self._reported: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __contains__(self, strategy_id: str) -> bool:
+        return strategy_id in self._row
+
+    def strategy(self, strategy_id: str) -> Strategy:
+        """The strategy evaluated under that id."""
+        return self._strategies[self._row[strategy_id]]
+
+    def run(self, strategies: Sequence[Strategy]) -> list[str]:
+        """Evaluates what is new among them; their distinct ids, in order."""
+        distinct = {strategy.id: strategy for strategy in strategies}
+        search = self._request.search
+        fresh = [strategy for sid, strategy in distinct.items() if sid not in self._row]
+        if search.record is not None:
+            search.record(self._method, [strategy.id for strategy in fresh if strategy.id not in self._reported])
+        self._reported.update(strategy.id for strategy in fresh)
+        for first in range(0, len(fresh), _BATCH):
+            self._add(fresh[first : first + _BATCH])
+        return list(distinct)
+
+    def _add(self, fresh: Sequence[Strategy]) -> None:
+        from strategy_pipeline.backtest import backtest
+
+        search = self._request.search
+        result = backtest(
+            fresh, self._request.bars, costs=search.costs, fill=search.fill, series=dict(search.values), workers=search.workers
+        )
+        numbers = np.full((len(fresh), len(OBJECTIVES)), np.nan)
+        returns = np.zeros((len(fresh), result.daily_returns.shape[1]))
+        place = {strategy.id: row for row, strategy in enumerate(fresh)}
+        rows = [place[sid] for sid in result.strategy_ids]
+        returns[rows] = result.daily_returns
+        numbers[rows, :COMPLEXITY] = _objectives(result)
+        numbers[:, COMPLEXITY] = [complexity(strategy) for strategy in fresh]
+        self._row |= {strategy.id: len(self._strategies) + row for row, strategy in enumerate(fresh)}
+        self._strategies += fresh
+        self._numbers = np.concatenate([self._numbers, numbers])
+        self._returns = np.concatenate([self._returns, returns]) if self._returns.shape[1] else returns
+
+    def numbers(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """(n, 4): Sharpe ratio, maximum drawdown, turnover a year, complexity; NaN where undefined (no trades, or it cannot run)."""
+        return self._numbers[[self._row[sid] for sid in ids]]
+
+    def costs(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """(n, 4), less is better: the objectives with the Sharpe ratio negated, infinite where one is undefined."""
+        found = self.numbers(ids).copy()
+        found[:, SHARPE] *= -1
+        found[~np.isfinite(found).all(axis=1)] = np.inf
+        return found
+
+    def returns(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """Net daily returns pooled over symbols, (n, n_days)."""
+        return self._returns[[self._row[sid] for sid in ids]]
+
+    def by_sharpe(self, ids: Iterable[str]) -> list[str]:
+        """Those of `ids` that have a Sharpe ratio, best first; ties by id."""
+        known = list(dict.fromkeys(ids))
+        ratio = self.numbers(known)[:, SHARPE] if known else np.empty(0)
+        order = sorted((k for k in range(len(known)) if np.isfinite(ratio[k])), key=lambda k: (-ratio[k], known[k]))
+        return [known[k] for k in order]
+
+
+def _objectives(result: Any) -> NDArray[np.float64]:
+    return result.pooled[["sharpe", "max_drawdown", "turnover"]].to_numpy(dtype=np.float64)
+
+
+def correlations(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlation of the rows of (n, n_days), (n, n); 0 with a row that does not move."""
+    centred = returns - returns.mean(axis=1, keepdims=True)
+    norm = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    unit = np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0)
+    return unit @ unit.T
+
+
+def distinct_rows(returns: NDArray[np.float64], limit: float, most: int | None = None) -> list[int]:
+    """Rows, in order, that correlate at most `limit` with each row kept before; at most `most`."""
+    related = correlations(returns)
+    kept: list[int] = []
+    for row in range(len(returns)):
+        if most is not None and len(kept) >= most:
+            break
+        if not kept or (related[row, kept] <= limit).all():
+            kept.append(row)
+    return kept
