@@ -8,8 +8,8 @@ about (`backtest/`), and how much capital a strategy gets (`risk/`).
 
 from strategy_pipeline.book.book import Book
 from strategy_pipeline.book.entry import STATES, BookError, BookRules, BookVersionError, Entry, State
-from strategy_pipeline.book.frames import TRANSITION_COLUMNS
-from strategy_pipeline.book.sequential import Track, error_share
+from strategy_pipeline.book.frames import TRANSITION_COLUMNS, lifecycles
+from strategy_pipeline.book.sequential import CostWatch, Track, error_share
 
 __all__ = [
     "STATES",
@@ -18,8 +18,10 @@ __all__ = [
     "BookError",
     "BookRules",
     "BookVersionError",
+    "CostWatch",
     "Entry",
     "State",
     "Track",
     "error_share",
+    "lifecycles",
 ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from strategy_pipeline.book import frames, judging
 from strategy_pipeline.book.entry import FOLLOWS, BookError, BookRules, Entry, State
-from strategy_pipeline.book.sequential import DAYS_PER_YEAR, Track
+from strategy_pipeline.book.sequential import DAYS_PER_YEAR, CostWatch, Track
 
 _FOLLOWED: tuple[State, ...] = ("validated", "incubating", "active", "probation", "watchlist")
 
@@ -74,6 +74,7 @@ class Book:
         *,
         evidence: Iterable[Judged] = (),
         paper_returns: pd.DataFrame | None = None,
+        excess_costs: pd.DataFrame | None = None,
         rules: BookRules | None = None,
         seed: int = 0,
     ) -> tuple[Book, pd.DataFrame]:
@@ -86,6 +87,9 @@ class Book:
             NaN where a strategy is not judged. Days up to and including the look a strategy was validated by, days already
             counted and days after `day` are not read for its tests; the whole record through `day` gives
             correlations and the drawdown band.
+        excess_costs
+            What was paid beyond the costs that paper returns assume: the same shape, fractions of equity, NaN where
+            nothing is known. Only days not yet counted are read.
 
         Returns the new book and the transitions: day (datetime64[ns, UTC]), strategy_id, from_state, to_state,
         reason; at most one per strategy and day. `BookError` when `day` is not the day after `self.day`.
@@ -96,8 +100,8 @@ class Book:
                 f"Expected {self.day + dt.timedelta(days=1)}, the day after the book's, was {day}; "
                 "its history would have a hole or repeat; run the days between first"
             )
-        returns = _through(paper_returns, day)
-        entries = {sid: _followed_through(entry, returns, day) for sid, entry in self.entries.items()}
+        returns, excess = _through(paper_returns, day), _through(excess_costs, day)
+        entries = {sid: _followed_through(entry, returns, excess, day) for sid, entry in self.entries.items()}
         moves: list[tuple[str, State, State, str]] = []
 
         def move(sid: str, state: State, reason: str, **changes: object) -> None:
@@ -116,7 +120,8 @@ class Book:
                     if left is None:
                         continue
                     state, reason = left
-                restart = {"track": entries[sid].track.watching_decay(entries[sid].track.floor)} if state == "probation" else {}
+                track = entries[sid].track
+                restart = {"track": track.watching_decay(track.floor), "costs": CostWatch()} if state == "probation" else {}
                 move(sid, state, reason, **restart)
         _activate(entries, returns, rules, move, seed=seed, moved={sid for sid, *_ in moves})
         _admit(entries, evidence, day, rules, move, moves, self.validated_count)
@@ -160,15 +165,18 @@ def _through(paper_returns: pd.DataFrame | None, day: dt.date) -> _Paper:
     return _Paper(days[order], {str(sid): values[:, k] for k, sid in enumerate(paper_returns.columns)})
 
 
-def _followed_through(entry: Entry, returns: _Paper, day: dt.date) -> Entry:
-    """The entry with the track run over days after its look that were not counted yet."""
+def _followed_through(entry: Entry, returns: _Paper, excess: _Paper, day: dt.date) -> Entry:
+    """The entry with the track, and while it has capital the costs, run over days after its look that were not counted yet."""
     if entry.state not in _FOLLOWED:
         return entry
     track, peak = entry.track, entry.peak_equity
     for value in returns.after(entry.strategy_id, entry.through).tolist():
         track = track.after(value)
         peak = max(peak, track.log_equity) if peak == peak else peak
-    return replace(entry, track=track, through=max(day, entry.through), peak_equity=peak)
+    costs = entry.costs
+    for value in excess.after(entry.strategy_id, entry.through).tolist() if entry.state in ("active", "probation") else ():
+        costs = costs.after(value)
+    return replace(entry, track=track, costs=costs, through=max(day, entry.through), peak_equity=peak)
 
 
 def _leaves(entry: Entry, returns: _Paper, day: dt.date, rules: BookRules) -> judging.Move | None:
@@ -229,7 +237,14 @@ def _activate(
             if worst is None or not entry.track.sharpe > _or_worst(entries[worst].track.sharpe):
                 entries[sid] = replace(entry, reason=f"{judging.proof(entry, rules)}, but {rules.max_active} better ones are active")
                 continue
-            move(worst, "probation", f"replaced by {sid}: forward Sharpe {entries[worst].track.sharpe:.2f} < {entry.track.sharpe:.2f}")
+            worst_track = entries[worst].track
+            move(
+                worst,
+                "probation",
+                f"replaced by {sid}: forward Sharpe {worst_track.sharpe:.2f} < {entry.track.sharpe:.2f}",
+                track=worst_track.watching_decay(worst_track.floor),
+                costs=CostWatch(),
+            )
             moved.add(worst)
         floor = rules.decay_share * max(entry.track.sharpe, 0.0)
         move(
@@ -239,6 +254,7 @@ def _activate(
             track=entry.track.watching_decay(floor),
             band=judging.drawdown_band(returns.record(sid), rules, seed=seed, key=sid),
             peak_equity=entry.track.log_equity,
+            costs=CostWatch(),
         )
         moved.add(sid)
 

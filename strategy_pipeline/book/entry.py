@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from strategy_pipeline.book.sequential import Track
+from strategy_pipeline.book.sequential import CostWatch, Track
 from strategy_pipeline.errors import PipelineError
 
 State = Literal["candidate", "validated", "incubating", "active", "probation", "retired", "watchlist"]
@@ -47,6 +47,8 @@ class BookRules:
     decay_share, decay_days
         Decay is watched against this share of the forward Sharpe ratio at activation; false alarms are at
         least `decay_days` days apart on average.
+    cost_share
+        Costs that drifted above the assumed ones lead to probation when they eat more than this share of the forward return.
     band_quantile, band_days, band_resamples
         Of the Monte Carlo drawdown band: this quantile of the deepest drawdown over so many days.
     ruin_multiple
@@ -66,6 +68,7 @@ class BookRules:
     probation_days: int = 120
     decay_share: float = 0.5
     decay_days: float = 365.0
+    cost_share: float = 0.25
     band_quantile: float = 0.95
     band_days: int = 365
     band_resamples: int = 500
@@ -85,6 +88,8 @@ class BookRules:
                 "Expected decay_days of at least 2, decay_share in [0, 1] and ruin_multiple of at least 1, "
                 f"was {self.decay_days:g}, {self.decay_share:g} and {self.ruin_multiple:g}; see BookRules"
             )
+        if not 0 <= self.cost_share <= 10:
+            raise BookError(f"Expected cost_share from 0 to 10, was {self.cost_share:g}; 0.25 is a quarter of the forward return")
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ class Entry:
         Drawdown that 95 % of resampled records stay within, fixed when it became active; NaN before.
     peak_equity
         Log equity at the highest point since it became active (the drawdown that the band is about); NaN before.
+    costs
+        What it paid beyond the assumed costs since it entered `active` or `probation`.
     """
 
     strategy_id: str
@@ -117,3 +124,4 @@ class Entry:
     track: Track
     band: float = float("nan")
     peak_equity: float = float("nan")
+    costs: CostWatch = field(default_factory=CostWatch)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategy_pipeline.book.entry import BookRules, Entry, State
-from strategy_pipeline.book.sequential import error_share
+from strategy_pipeline.book.sequential import DAYS_PER_YEAR, error_share
 from strategy_pipeline.resampling import stationary_bootstrap_indices
 from strategy_pipeline.rng import generator
 
@@ -56,7 +56,23 @@ def leave_active(entry: Entry, day: dt.date, rules: BookRules) -> Move | None:
     drawdown = drawdown_since_active(entry)
     if drawdown > entry.band:
         return "probation", f"drawdown {drawdown:.1%} beyond its Monte Carlo band of {entry.band:.1%}"
+    if costs_drifted(entry, rules):
+        return "probation", (
+            f"cost drift: {entry.costs.annual:.1%} a year beyond the assumed costs, "
+            f"more than {rules.cost_share:.0%} of its forward return of {annual_return(entry):.1%}"
+        )
     return None
+
+
+def annual_return(entry: Entry) -> float:
+    """Mean forward return a year since it has been followed, not compounded; 0 before there is one."""
+    return entry.track.total / entry.track.days * DAYS_PER_YEAR if entry.track.days else 0.0
+
+
+def costs_drifted(entry: Entry, rules: BookRules) -> bool:
+    """Whether costs are proved to exceed the assumed ones, and by enough to matter to what the strategy earns."""
+    proved = entry.costs.log_e >= math.log(rules.decay_days)
+    return proved and entry.costs.annual > rules.cost_share * max(annual_return(entry), 0.0)
 
 
 def leave_probation(entry: Entry, day: dt.date, rules: BookRules, sharpe_on_probation: float) -> Move | None:
@@ -65,6 +81,7 @@ def leave_probation(entry: Entry, day: dt.date, rules: BookRules, sharpe_on_prob
         return "retired", f"drawdown {drawdown:.1%} beyond {rules.ruin_multiple:g} times its Monte Carlo band of {entry.band:.1%}"
     served = (day - entry.since).days
     recovered = not drawdown > entry.band and entry.track.decay_log_e < math.log(rules.decay_days) and sharpe_on_probation > 0
+    recovered = recovered and not costs_drifted(entry, rules)
     if served >= rules.recovery_days and recovered:
         return "active", f"recovered: Sharpe ratio {sharpe_on_probation:.2f} on probation, drawdown {drawdown:.1%} within its band"
     if served >= rules.probation_days:

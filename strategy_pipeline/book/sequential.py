@@ -173,3 +173,39 @@ def log_mixture(log_wealths: tuple[float, ...]) -> float:
 def error_share(index: int, total: float) -> float:
     """Error budget of the `index`-th strategy (from 1) so that all that ever follow sum to `total`: ``total * 6 / (pi * index)^2``."""
     return total * 6.0 / (math.pi * index) ** 2
+
+
+# Daily bet of the cost detector: excess costs hardly vary, so small ones show soon.
+COST_BET = 0.25
+
+
+@dataclass(frozen=True)
+class CostWatch:
+    """Whether costs paid drift above those assumed: an e-detector of the same kind on their daily difference. Immutable.
+
+    log_e
+        Log of the detector, restarted at 0 whenever below it: if the difference is not positive on average, it reaches
+        ``log(D)`` no more often than once in D days on average.
+    days, total, square_sum
+        Days with a difference, and sums of the differences (fractions of equity) and of their squares.
+    """
+
+    log_e: float = 0.0
+    days: int = 0
+    total: float = 0.0
+    square_sum: float = 0.0
+
+    def after(self, excess: float) -> CostWatch:
+        """One day later; `excess` is what was paid beyond the assumed cost, a fraction of equity. NaN and 0 change nothing."""
+        if math.isnan(excess) or excess == 0.0:
+            return self
+        predicted = self.square_sum / self.days if self.days else 0.0
+        log_e = self.log_e
+        if predicted:
+            log_e = max(log_e, 0.0) + log_factor(COST_BET, excess / math.sqrt(MARGIN * predicted))
+        return CostWatch(max(log_e, 0.0), self.days + 1, self.total + excess, self.square_sum + excess * excess)
+
+    @property
+    def annual(self) -> float:
+        """Mean excess a year, as if every day were like those seen; NaN before there is one."""
+        return self.total / self.days * DAYS_PER_YEAR if self.days else math.nan

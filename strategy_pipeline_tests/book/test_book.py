@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from strategy_pipeline.book import STATES, Book, BookError, BookRules, BookVersionError
+from strategy_pipeline.book import STATES, Book, BookError, BookRules, BookVersionError, lifecycles
 from strategy_pipeline.book.entry import FOLLOWS
 from strategy_pipeline.book.judging import drawdown_band
 
@@ -212,7 +212,7 @@ def test_an_empty_book_survives_its_frame():
 
 def test_another_version_or_a_broken_frame_is_refused():
     frame = Book().advance(START, evidence=[Look("a")])[0].to_frame()
-    with pytest.raises(BookVersionError, match="version 1, was 9"):
+    with pytest.raises(BookVersionError, match="version 2, was 9"):
         Book.from_frame(frame.assign(version=9))
     with pytest.raises(BookVersionError, match="without state"):
         Book.from_frame(frame.drop(columns="state"))
@@ -248,6 +248,64 @@ def test_the_band_is_the_quantile_of_resampled_drawdowns():
 
 
 def test_rules_that_make_no_sense_are_refused():
-    for wrong in ({"max_active": 0}, {"error": 1.0}, {"decay_days": 1.0}):
+    for wrong in ({"max_active": 0}, {"error": 1.0}, {"decay_days": 1.0}, {"cost_share": -0.1}):
         with pytest.raises(BookError):
             BookRules(**wrong)
+
+
+def test_costs_that_drift_lead_to_probation_and_say_how_much() -> None:
+    returns = paper(400, seed=3, a=6.0)
+    book = active_book(returns, 250)
+    excess = pd.DataFrame({"a": 0.001 + 1e-4 * np.random.default_rng(0).standard_normal(400)}, index=returns.index)
+    excess.iloc[:251] = 9.0  # before it was active nobody paid anything: never read
+    for k in range(251, 290):
+        book, moved = book.advance(day(k), paper_returns=returns.iloc[: k + 1], excess_costs=excess)
+        if len(moved):
+            break
+    assert moved.to_state.tolist() == ["probation"] and "cost drift: 3" in moved.reason[0] and "25% of its forward" in moved.reason[0]
+    assert k < 290 and book.entries["a"].costs.days == 0
+
+
+def test_small_or_balanced_differences_of_costs_change_nothing() -> None:
+    returns = paper(400, seed=3, a=6.0)
+    rng = np.random.default_rng(1)
+    small = pd.DataFrame({"a": np.full(400, 1e-6)}, index=returns.index)
+    balanced = pd.DataFrame({"a": 5e-4 * rng.standard_normal(400)}, index=returns.index)
+    for excess in (small, balanced):
+        book = active_book(returns, 250)
+        for k in range(251, 330):
+            book, moved = book.advance(day(k), paper_returns=returns.iloc[: k + 1], excess_costs=excess)
+            assert not moved.reason.str.contains("cost").any()
+
+
+def test_the_whole_history_can_be_read_from_the_transitions() -> None:
+    returns = paper(400, seed=3, a=6.0, b=-2.0)
+    rules = BookRules(incubation_days=150)
+    book, first = Book().advance(START, evidence=[Look("a"), Look("b")])
+    parts = [first]
+    for k in range(1, 260):
+        book, moved = book.advance(day(k), paper_returns=returns.iloc[: k + 1], rules=rules)
+        parts.append(moved)
+    history = pd.concat(parts, ignore_index=True)
+    lives = lifecycles(history.sample(frac=1, random_state=0), book.day)
+    assert lives[lives.strategy_id == "b"].state.tolist() == ["validated", "incubating", "retired"]
+    assert lives[lives.strategy_id == "a"].state.tolist()[:3] == ["validated", "incubating", "active"]
+    assert lives.groupby("strategy_id").days.sum().tolist() == [259.0, 259.0]
+    last = lives.groupby("strategy_id").tail(1)
+    assert last.until.isna().all() and last.state.tolist() == [book.entries[sid].state for sid in last.strategy_id]
+    with pytest.raises(BookError, match="missing or repeated"):
+        lifecycles(history.iloc[1:])
+    with pytest.raises(BookError, match="missing or repeated"):
+        lifecycles(pd.concat([history, history]))
+    assert lifecycles(history.iloc[:0]).empty
+
+
+def test_a_book_from_before_costs_were_watched_is_read() -> None:
+    returns = paper(120, seed=3, a=6.0)
+    book, _ = Book().advance(START, evidence=[Look("a")])
+    book, _ = run(book, 1, 100, returns)
+    frame = book.to_frame()
+    old = frame.assign(version=1).drop(columns=[name for name in frame if name.startswith("costs_")])
+    pd.testing.assert_frame_equal(Book.from_frame(old).to_frame(), frame)
+    empty = Book().to_frame()
+    assert Book.from_frame(empty.drop(columns=[name for name in empty if name.startswith("costs_")])).entries == {}

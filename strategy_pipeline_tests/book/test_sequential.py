@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from strategy_pipeline.book import Track, error_share
+from strategy_pipeline.book import CostWatch, Track, error_share
 from strategy_pipeline.book.sequential import BETS, FIRST_DAYS, HALF_LIFE, MARGIN, SHARES, log_factor
 
 DAYS, BEFORE = 365, 150
@@ -134,3 +134,19 @@ def test_decay_is_seen_and_false_alarms_are_rare():
 
     assert sum(alarm(1.5) for _ in range(60)) <= 12
     assert sum(alarm(-5.0) for _ in range(30)) >= 24
+
+
+def test_the_cost_detector_alarms_seldom_without_drift_and_soon_with_it() -> None:
+    rng = np.random.default_rng(6)
+
+    def alarm_after(mean: float) -> int:
+        watch = CostWatch()
+        for k in range(DAYS):
+            watch = watch.after(float(1e-4 * (rng.standard_t(4) + mean)))
+            if watch.log_e >= math.log(365):
+                return k
+        return DAYS
+
+    assert sum(alarm_after(0.0) < DAYS for _ in range(60)) <= 30  # once in 365 days on average, or less
+    assert np.median([alarm_after(1.5) for _ in range(20)]) < 90
+    assert CostWatch().after(math.nan) == CostWatch().after(0.0) == CostWatch() and math.isnan(CostWatch().annual)
