@@ -111,7 +111,8 @@ class EnsembleSearch:
     # ---- survivors
 
     def _drawn(self) -> int:
-        return 0 if self._seeds() else round(_ON_SURVIVORS * self.request.search.trials)
+        """Trials spent on survivors."""
+        return len(self._seeds()) or round(_ON_SURVIVORS * self.request.search.trials)
 
     def _seeds(self) -> list[Strategy]:
         found = (self._member(strategy) for strategy in self.request.search.seeds)

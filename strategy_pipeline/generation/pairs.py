@@ -73,7 +73,7 @@ def _measured(x: NDArray[np.float64], y: NDArray[np.float64], one: str, other: s
     both = np.isfinite(x) & np.isfinite(y)
     x, y = x[both], y[both]
     found: dict[str, Any] = {"symbol": one, "against": other, "points": int(both.sum())}
-    if len(x) < _FEWEST or x.std() == 0 or y.std() == 0:
+    if len(x) < _FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
         return found | dict.fromkeys(("p_value", "half_life", "hedge", "drift"), math.nan)
     hedge = _slope(x, y)
     half = len(x) // 2

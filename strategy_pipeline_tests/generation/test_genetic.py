@@ -1,0 +1,150 @@
+"""Genetic search: its budget, its training window, its islands, and that it finds more than chance does."""
+
+from __future__ import annotations
+
+import datetime as dt
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from strategy_pipeline.backtest import backtest, metrics_from_returns
+from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.generation import GeneticGenerator, GeneticSettings, Request, SearchSettings, SystematicGenerator, fitness, recorder
+from strategy_pipeline.generation.fitness import Evaluator, distinct_rows
+from strategy_pipeline.generation.genetic import GeneticSearch
+from strategy_pipeline.rng import derive_seed
+from strategy_pipeline.selection import TrialsLedger, sharpe_ratio
+from strategy_pipeline.strategies import parse
+from strategy_pipeline_tests.generation.markets import market
+
+FAMILIES = ("momentum", "mean_reversion", "breakout", "trend", "volatility", "volume", "ensemble")
+BARS = market(2400, seed=9, momentum=0.06)
+TRAIN = BARS.between(BARS.times[0], BARS.times[1440])
+SETTINGS = GeneticSettings(population=32, generations=5, islands=2, migrate_every=2)
+
+
+def searched(seed: int = 0, settings: GeneticSettings = SETTINGS, **search) -> tuple[GeneticSearch, Evaluator]:
+    request = Request(TRAIN, FAMILIES, frozenset(), seed, SearchSettings(workers=1, **search))
+    evaluator = Evaluator(request, "genetic")
+    found = GeneticSearch(request, evaluator, 0, settings)
+    while not found.done:
+        found.step()
+    return found, evaluator
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[GeneticSearch, Evaluator]:
+    return searched()
+
+
+def test_it_evaluates_exactly_its_budget_of_distinct_strategies(found) -> None:
+    search, evaluator = found
+    assert len(search.evaluated) == len(evaluator) == 32 * 5
+    assert [len(island) for island in search.islands] == [16, 16]
+    assert all(len(set(island)) == 16 for island in search.islands)
+
+
+def test_fitness_is_that_of_a_plain_backtest_of_the_training_window(found) -> None:
+    search, evaluator = found
+    ids = search.fame[:3]
+    result = backtest([search.evaluated[sid] for sid in ids], TRAIN, workers=1)
+    plain = metrics_from_returns(result.daily_returns, 365.0)
+    numbers = evaluator.numbers(ids)
+    np.testing.assert_allclose(numbers[:, fitness.SHARPE], plain["sharpe"], rtol=1e-12)
+    np.testing.assert_allclose(numbers[:, fitness.DRAWDOWN], plain["max_drawdown"], rtol=1e-12)
+    np.testing.assert_allclose(numbers[:, fitness.TURNOVER], result.pooled["turnover"], rtol=1e-12)
+    assert (evaluator.returns(ids) == result.daily_returns).all()
+
+
+def test_neither_the_future_nor_the_number_of_threads_changes_a_search(found) -> None:
+    """The same training bars cut from another future give the same search."""
+    doubled = {name: np.where(np.arange(BARS.n_bars) < 1440, 1.0, 2.0) * getattr(BARS, name) for name in ("open", "high", "low", "close")}
+    other = BARS.with_fields(**doubled).between(BARS.times[0], BARS.times[1440])
+    request = Request(other, FAMILIES, frozenset(), 0, SearchSettings(workers=2))
+    again = GeneticSearch(request, Evaluator(request, "genetic"), 0, SETTINGS)
+    while not again.done:
+        again.step()
+    assert list(again.evaluated) == list(found[0].evaluated) and again.fame == found[0].fame
+
+
+def test_the_hall_of_fame_is_sorted_and_its_members_differ(found) -> None:
+    search, evaluator = found
+    sharpe = evaluator.numbers(search.fame)[:, fitness.SHARPE]
+    assert (np.diff(sharpe) <= 0).all()
+    assert sharpe[0] == np.nanmax(evaluator.numbers(list(search.evaluated))[:, fitness.SHARPE])
+    assert distinct_rows(evaluator.returns(search.fame), 0.9) == list(range(len(search.fame)))
+    assert [strategy.id for strategy in search.best()[: len(search.fame)]] == search.fame
+
+
+def test_losing_strategies_stand_behind_all_that_do_not_lose(found) -> None:
+    search, evaluator = found
+    ids = evaluator.by_sharpe(search.evaluated)
+    costs, sharpe = search._costs(ids), evaluator.numbers(ids)[:, fitness.SHARPE]
+    assert costs[sharpe < 0].min() > costs[sharpe >= 0].max()
+
+
+def test_strategies_that_never_trade_are_kept_out_of_what_is_handed_over(found) -> None:
+    search, evaluator = found
+    assert np.isfinite(evaluator.numbers([strategy.id for strategy in search.best()])).all()
+    assert len(search.best()) == 40
+
+
+def test_generations_improve_on_the_first_which_is_drawn(found) -> None:
+    search, evaluator = found
+    first = [strategy.id for strategy in islice(search.evaluated.values(), 32)]
+    drawn = islice(SystematicGenerator().stream(Request(TRAIN, FAMILIES, frozenset(), derive_seed(search.seed, "draws"))), 32)
+    assert set(first) == {strategy.id for strategy in drawn}
+    started = np.nanmax(evaluator.numbers(first)[:, fitness.SHARPE])
+    assert evaluator.numbers(search.fame[:1])[0, fitness.SHARPE] > started
+
+
+def test_on_planted_momentum_it_beats_drawing_as_many_in_and_out_of_sample() -> None:
+    """Four seeds here; twenty, with the test statistic, in benchmarks/generation.py."""
+    ahead, later = [], []
+    for seed in range(4):
+        search, evaluator = searched(seed)
+        bred = search.evaluated[search.fame[0]]
+        drawn = list(islice(SystematicGenerator().stream(Request(TRAIN, FAMILIES, frozenset(), 100 + seed)), 160))
+        evaluator.run(drawn)
+        best = evaluator.strategy(evaluator.by_sharpe([strategy.id for strategy in drawn])[0])
+        ahead.append(np.subtract(*evaluator.numbers([bred.id, best.id])[:, fitness.SHARPE]))
+        result = backtest([bred, best], BARS, workers=1)
+        later.append(np.subtract(*sharpe_ratio(result.daily_returns[:, 60:].T)))
+    assert np.mean(ahead) > 0 and np.median(ahead) > 0
+    assert np.mean(later) > -0.05
+
+
+def test_seeds_given_begin_the_search_and_are_counted() -> None:
+    given = parse("trend on * 1h\nenter long when ema(close, 24) > ema(close, 96)\nexit when ema(close, 24) < ema(close, 96)")
+    ledger = TrialsLedger()
+    told = recorder(ledger, "daily", day=dt.date(2024, 1, 1))
+    search, _ = searched(seeds=(given,), record=told, settings=GeneticSettings(population=8, generations=2))
+    assert given.id in search.evaluated
+    assert ledger.ids("daily") == frozenset(search.evaluated)
+    assert set(ledger.to_frame()["origin"]) == {"genetic"}
+
+
+def test_settings_follow_from_the_budget_or_are_refused() -> None:
+    assert GeneticSettings().sizes(1200) == (100, 12, 4)
+    assert GeneticSettings(population=500, generations=20).sizes(1) == (500, 20, 8)
+    for wrong in (GeneticSettings(population=3), GeneticSettings(population=20, islands=8), GeneticSettings(migrate_every=0)):
+        with pytest.raises(StrategyError, match="nothing can be bred"):
+            wrong.sizes(100)
+    for trials in (0, -1, 10**9, 2.5, True):
+        with pytest.raises(StrategyError, match="trials of a search"):
+            SearchSettings(trials=trials)
+
+
+def test_rows_of_the_same_returns_count_once() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((2, 50))
+    returns = np.vstack([base[0], base[1], 2 * base[0], -base[0], np.zeros(50)])
+    assert distinct_rows(returns, 0.9) == [0, 1, 3, 4]
+    assert distinct_rows(returns, 0.9, most=2) == [0, 1]
+
+
+def test_a_second_search_of_a_stream_brings_others() -> None:
+    request = Request(TRAIN, ("trend",), frozenset(), 3, SearchSettings(trials=24, workers=1))
+    found = list(islice(GeneticGenerator().stream(request), 10))
+    assert len({strategy.id for strategy in found}) == 10
