@@ -6,6 +6,11 @@ same for every number of workers.
     python benchmarks/evidence.py null --data FOLDER --markets 40 --strategies 1000 --seed 20261 --out null.jsonl
     python benchmarks/evidence.py power --data FOLDER --markets 160 --strategies 1000 --seed 20262 --out power.jsonl
     python benchmarks/evidence.py thresholds --seed 20263
+    python benchmarks/evidence.py tests --seed 20266
+    python benchmarks/evidence.py forward --searches 10000 --seed 20267
+    python benchmarks/evidence.py speed
+    python benchmarks/evidence.py year --data FOLDER --markets 20 --population 20 --seed 20264 --out year-null.jsonl
+    python benchmarks/evidence.py year --data FOLDER --markets 20 --population 20 --seed 20265 --sharpe 3 --out year-planted.jsonl
 """
 
 from __future__ import annotations
@@ -13,20 +18,22 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from strategy_pipeline.market import Bars
-from strategy_pipeline.rng import generator
+from strategy_pipeline.rng import derive_seed, generator
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USDT")
 SPAN = ("2022-06-30", "2025-06-30")
 
 
-def hours(folder: str | None) -> Bars:
+def hours(folder: str | None, span: tuple[str, str] = SPAN) -> Bars:
     """Three years of hourly bars of five pairs: real ones of `folder`, or correlated random walks of 2 years without one."""
     if folder:
-        return Bars.read(f"{folder}/ohlcv_1h_binance_spot.parquet", "1h", symbols=SYMBOLS).between(*SPAN)
+        return Bars.read(f"{folder}/ohlcv_1h_binance_spot.parquet", "1h", symbols=SYMBOLS).between(*span)
     rng, n = generator(0, "benchmark", "evidence"), 2 * 365 * 24
     moves = 0.004 * (rng.standard_normal(n) + rng.standard_normal((len(SYMBOLS), n)))
     close = 100 * np.exp(np.cumsum(moves, axis=1))
@@ -94,8 +101,13 @@ def thresholds(args: argparse.Namespace) -> None:
             t_values = np.nan_to_num(t_statistic(returns[:, top]), nan=-np.inf)
             looked.append(t_values.max())
             passed.append(t_values[test.superior].max(initial=-9.0))
-        found = {"share": float(np.mean(np.array(passed) > -9)), "t_2": float(np.quantile(passed, 0.98)), "t_1": float(np.quantile(passed, 0.99)),
-                 "above_3.46": float(np.mean(np.array(passed) >= 3.46)), "looked_2": float(np.quantile(looked, 0.98))}  # fmt: skip
+        found = {
+            "share": float(np.mean(np.array(passed) > -9)),
+            "t_2": float(np.quantile(passed, 0.98)),
+            "t_1": float(np.quantile(passed, 0.99)),
+            "above_3.46": float(np.mean(np.array(passed) >= 3.46)),
+            "looked_2": float(np.quantile(looked, 0.98)),
+        }
         journal.put(f"{span:05d}", {"span": span, **found})
         print(span, {name: round(value, 4) for name, value in found.items()}, flush=True)
 
@@ -105,6 +117,189 @@ def thresholds(args: argparse.Namespace) -> None:
         row = journal.get(f"{span:05d}") or {}
         year = np.sqrt(span / 365)
         print(f"{span} | {row['share']:.3f} | {row['t_2']:.2f} | {row['t_1']:.2f} | {row['above_3.46']:.4f} | {row['t_2'] / year:.2f}")
+
+
+def tests(args: argparse.Namespace) -> None:
+    """Size and power of SPA: ours studentised and not, and arch's, at nominal 0.05 and 0.10."""
+    from arch.bootstrap import SPA
+
+    from strategy_pipeline.selection import spa_p_value
+
+    def draw(kind: str, rng: np.random.Generator, edge: float) -> np.ndarray:
+        n, m = 365, 20
+        shocks = {
+            "normal": lambda: rng.standard_normal((n, m)),
+            "student t(4), a common factor": lambda: (rng.standard_t(4, (n, m)) + rng.standard_t(4, (n, 1))) / 2,
+            "rare large losses": lambda: (0.5 - rng.gamma(0.5, size=(n, m))) / np.sqrt(0.5),
+            "volatilities 1 to 20": lambda: rng.standard_normal((n, m)) * np.geomspace(1, 20, m),
+        }[kind]()
+        # The edge is the first column's, the quietest where volatilities differ; the others lose a ratio of 1 a year there.
+        if kind == "volatilities 1 to 20" and edge:
+            shocks[:, 1:] -= np.geomspace(1, 20, m)[1:] / np.sqrt(365)
+        shocks[:, 0] += edge / np.sqrt(365) * shocks[:, 0].std()
+        return 0.01 * shocks
+
+    print("returns | true annual Sharpe ratio | share rejected at 0.05 / 0.10: ours studentised | ours not | arch")
+    for kind in ("normal", "student t(4), a common factor", "rare large losses", "volatilities 1 to 20"):
+        for edge in (0.0, 2.0, 4.0):
+            p_values = np.empty((args.searches, 3))
+            for k in range(args.searches):
+                returns = draw(kind, generator(args.seed, "tests", kind, edge, k), edge)
+                other = SPA(np.zeros(len(returns)), -returns, block_size=7, reps=300, bootstrap="stationary", studentize=True, seed=k)
+                other.compute()
+                p_values[k] = (
+                    spa_p_value(returns, n_resamples=300, seed=k),
+                    spa_p_value(returns, n_resamples=300, studentize=False, seed=k),
+                    float(other.pvalues["consistent"]),
+                )
+            shares = [f"{np.mean(p_values[:, j] <= 0.05):.3f} / {np.mean(p_values[:, j] <= 0.10):.3f}" for j in range(3)]
+            print(f"{kind} | {edge:g} | {' | '.join(shares)}", flush=True)
+
+
+def forward(args: argparse.Namespace) -> None:
+    """How often the forward test of the book makes something active within 365 days, without an edge and with one."""
+    from math import log, sqrt
+
+    from strategy_pipeline.book import Track, error_share
+
+    def garch(rng: np.random.Generator, n: int) -> np.ndarray:
+        shocks, out, level = rng.standard_t(5, n) / sqrt(5 / 3), np.empty(n), 1.0
+        for t, shock in enumerate(shocks):
+            out[t] = sqrt(level) * shock
+            level = 0.03 + 0.12 * out[t] ** 2 + 0.85 * level
+        return out
+
+    kinds = {
+        "normal": lambda rng, n: rng.standard_normal(n),
+        "GARCH with Student t(5)": garch,
+        "rare large losses": lambda rng, n: (0.5 - rng.gamma(0.5, size=n)) / sqrt(0.5),
+        "in the market on 15 % of days": lambda rng, n: rng.standard_t(4, n) * (rng.random(n) < 0.15),
+    }
+    bound = -log(error_share(1, 0.10))
+    print(f"returns | true Sharpe ratio | share of {args.searches} that cross {np.exp(bound):.1f} within 60 / 120 / 365 days")
+    for name, draw in kinds.items():
+        for edge in (0.0, 3.0):
+            crossed = np.full(args.searches, np.inf)
+            for k in range(args.searches):
+                values = draw(generator(args.seed, "forward", name, k), 150 + YEAR)
+                values = 0.01 * (values + edge / sqrt(365) * values.std())
+                before = values[:150][values[:150] != 0]
+                track = Track.starting(float(np.mean(before**2)) if len(before) else 0.0)
+                for day, value in enumerate(values[150:].tolist(), start=1):
+                    track = track.after(value)
+                    if track.peak_log_e >= bound:
+                        crossed[k] = day
+                        break
+            print(f"{name} | {edge:g} | {' / '.join(f'{np.mean(crossed <= limit):.3f}' for limit in (60, 120, 365))}", flush=True)
+
+
+def speed(args: argparse.Namespace) -> None:
+    """What the evidence for a population of three years of daily returns costs: `--strategies`, by default 5,000."""
+    from strategy_pipeline.selection import select, split_days
+
+    rng = generator(args.seed, "speed")
+    factors = rng.standard_t(4, (1095, 100))
+    shape = (1095, args.strategies)
+    returns = 0.01 * (factors[:, rng.integers(0, 100, args.strategies)] + rng.uniform(0.1, 2, args.strategies) * rng.standard_t(4, shape))
+    train, held_out = split_days(1095)
+    begin, processor = time.perf_counter(), time.process_time()
+    ids = [f"s{k}" for k in range(args.strategies)]
+    found = select(returns[train], returns[held_out], ids=ids, n_trials=args.strategies, full=returns)
+    print(f"{time.perf_counter() - begin:.1f} s wall, {time.process_time() - processor:.1f} s processor; {found.summary[:60]}")
+
+
+LONG = ("2022-01-01", "2025-06-30")
+YEAR = 365
+
+
+def year(args: argparse.Namespace) -> None:
+    """365 daily cycles in a row on each market: a search of small populations, one look each, and the book."""
+    from strategy_pipeline.audit import Journal, null_world, planted_world
+    from strategy_pipeline.audit.worlds import KINDS
+    from strategy_pipeline.compute import map_shards
+
+    bars = hours(args.data, LONG)
+    run = {"study": "year", "bars": bars.fingerprint, "population": args.population, "seed": args.seed, "sharpe": args.sharpe}
+    journal = Journal(args.out, run)
+
+    def one(market: int) -> None:
+        key = f"{market:05d}"
+        if journal.get(key) is None:
+            kind = KINDS[market % len(KINDS)]
+            world = null_world(bars, seed=args.seed, market=market)
+            if args.sharpe:
+                world = planted_world(bars, args.sharpe, kind, seed=args.seed, market=market)
+            journal.put(key, {"market": market, "kind": kind if args.sharpe else None, **lived(world, args, market)})
+        print(journal.get(key), flush=True)
+
+    map_shards(one, range(args.first, args.first + args.markets), workers=args.workers)
+    found = [journal.get(f"{market:05d}") or {} for market in range(args.first, args.first + args.markets)]
+    print_year(found, planted=bool(args.sharpe))
+
+
+def lived(world: Any, args: argparse.Namespace, market: int) -> dict[str, Any]:
+    """What a year of daily cycles made of a market: when anything was validated and became active, and whether it was the edge.
+
+    Candidates of all days are run once: a strategy's returns through a day do not depend on later bars.
+    """
+    from strategy_pipeline.backtest import backtest
+    from strategy_pipeline.book import Book
+    from strategy_pipeline.generation import generate, skipped_families
+    from strategy_pipeline.selection import Gate, select, split_days
+    from strategy_pipeline.strategies import FAMILIES
+
+    days = np.unique(np.asarray(world.bars.times).astype("datetime64[D]"))
+    begin = len(days) - YEAR
+    past = world.bars.between(None, days[split_days(begin)[0].stop])
+    skipped = skipped_families(past, world.series)
+    drawn = generate(
+        YEAR * args.population, past, [family for family in FAMILIES if family not in skipped], ["systematic"],
+        derive_seed(args.seed, "year", market) % 2**31, series=world.series,
+    )  # fmt: skip
+    # In an order of its own, so that each day sees all families and templates.
+    order = generator(args.seed, "year", "order", market).permutation(len(drawn))
+    result = backtest(drawn, world.bars, series=world.series, workers=1)
+    returns = result.daily_returns.T
+    row = {sid: k for k, sid in enumerate(result.strategy_ids)}
+    daily = [[drawn[k].id for k in order[d * args.population : (d + 1) * args.population]] for d in range(YEAR)]
+    book, gate, trials = Book(day=days[begin - 1].item()), Gate(resamples=200), 0
+    validated: dict[str, int] = {}
+    activated: dict[str, int] = {}
+    for number, fresh in enumerate(daily, start=1):
+        through = begin + number
+        train, held_out = split_days(through)
+        trials += len(fresh)
+        members = [sid for sid in dict.fromkeys([*fresh, *book.followed]) if sid in row]
+        columns = [row[sid] for sid in members]
+        options: dict[str, Any] = {"ids": members, "n_trials": max(trials, len(members)), "gate": gate, "n_blocks": 4, "seed": number}
+        found = select(returns[train][:, columns], returns[held_out][:, columns], full=returns[:through, columns], **options)
+        paper = pd.DataFrame(returns[:through, columns], index=pd.DatetimeIndex(days[:through]), columns=members)
+        book, moved = book.advance(days[through - 1].item(), evidence=found.evidence, paper_returns=paper, seed=market)
+        for move in moved.to_dict("records"):
+            if move["to_state"] == "validated":
+                validated.setdefault(move["strategy_id"], number)
+            elif move["to_state"] == "active":
+                activated.setdefault(move["strategy_id"], number)
+    alike = {sid: float(np.corrcoef(returns[:, row[sid]], world.daily)[0, 1]) if len(world.daily) else 0.0 for sid in activated}
+    edges = [number for sid, number in activated.items() if alike[sid] > 0.5]
+    return {
+        "validated": len(validated), "first_validated": min(validated.values(), default=None), "active": len(activated),
+        "first_active": min(activated.values(), default=None), "first_edge": min(edges, default=None),
+        "beside": sum(value <= 0.5 for value in alike.values()) if len(world.daily) else 0,
+    }  # fmt: skip
+
+
+def print_year(found: list[dict[str, Any]], *, planted: bool) -> None:
+    from strategy_pipeline.selection import clopper_pearson
+
+    n = len(found)
+    print(f"{n} markets; validated on average {np.mean([item['validated'] for item in found]):.1f} strategies a market")
+    name = "first_edge" if planted else "first_active"
+    for limit in (60, 120, 365):
+        hits = sum(item[name] is not None and item[name] <= limit for item in found)
+        low, high = clopper_pearson(hits, n)
+        what = "the edge active" if planted else "anything active"
+        print(f"{what} within {limit} days: {hits} of {n} ({low:.1%} to {high:.1%})")
 
 
 def main() -> None:
@@ -122,6 +317,19 @@ def main() -> None:
     made.add_argument("--strategies", type=int, default=100, help="independent ones a search; 1,000 generated make about 95")
     made.add_argument("--spans", type=lambda text: tuple(map(int, text.split(","))), default=(183, 274, 365, 548, 730, 1095, 1460, 1825))
     made.set_defaults(run=thresholds)
+    for name, function, about in (("tests", tests, "size and power of SPA"), ("forward", forward, "the book's forward test")):
+        made = commands.add_parser(name, help=about)
+        made.add_argument("--searches", type=int, default=1000, help="simulations")
+        made.set_defaults(run=function)
+    made = commands.add_parser("speed", help="the time of the evidence")
+    made.add_argument("--strategies", type=int, default=5000)
+    made.set_defaults(run=speed)
+    made = commands.add_parser("year", help="365 daily cycles on each market")
+    made.add_argument("--markets", type=int, default=20)
+    made.add_argument("--first", type=int, default=0, help="number of the first market")
+    made.add_argument("--population", type=int, default=10, help="new candidates a day")
+    made.add_argument("--sharpe", type=float, default=0.0, help="planted annual Sharpe ratio; 0 plants nothing")
+    made.set_defaults(run=year)
     for made in commands.choices.values():
         made.add_argument("--data", help="folder with ohlcv_1h_binance_spot.parquet; without it, random walks")
         made.add_argument("--seed", type=int, default=0)

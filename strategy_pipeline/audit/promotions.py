@@ -131,7 +131,8 @@ def audit_promotions(
     what
         ``null``: nothing to find. ``power``: a planted rule each; market k has strength ``strengths[k % n]``, and kinds take turns.
     strategies
-        Candidates a market; each generator in `methods` (default: all registered) sees the training span alone.
+        Candidates a market; each generator in `methods` (default: all registered) sees the training span alone, and those
+        that search evaluate as many before they hand over their best. All that was evaluated counts as trials.
     gate
         The rule; the default is the daily cycle's. Stability (Monte Carlo score of `monte_carlo` resamples, doubled costs,
         both on training days) is asked of what would be promoted, as there.
@@ -215,7 +216,7 @@ def searched(
     Returns the selection, the backtest of all candidates over the whole span, and the candidates by id.
     """
     from strategy_pipeline.backtest import backtest
-    from strategy_pipeline.generation import generate, skipped_families
+    from strategy_pipeline.generation import SearchSettings, generate, skipped_families
     from strategy_pipeline.strategies import FAMILIES
 
     days = np.unique(np.asarray(world.bars.times).astype("datetime64[D]"))
@@ -224,12 +225,14 @@ def searched(
     known = {name: values[:, : training.n_bars] for name, values in world.series.items()}
     skipped = skipped_families(training, known)  # the same on every market: said by the caller once, not by each
     families = [family for family in FAMILIES if family not in skipped]
-    members = generate(count, training, families=families, methods=methods, seed=seed, series=known)
+    tried: set[str] = set()
+    search = SearchSettings(trials=count, costs=costs, values=known, record=lambda _, ids: tried.update(ids), workers=1)
+    members = generate(count, training, families=families, methods=methods, seed=seed, series=known, search=search)
     result = backtest(members, world.bars, costs=costs, series=world.series, workers=1)
     returns = result.daily_returns.T
     by_id = {strategy.id: strategy for strategy in members}
     options: dict[str, Any] = {
-        "ids": result.strategy_ids, "n_trials": len(members), "full": returns, "gate": gate, "seed": seed, "n_blocks": _BLOCKS,
+        "ids": result.strategy_ids, "n_trials": len(tried | set(by_id)), "full": returns, "gate": gate, "seed": seed, "n_blocks": _BLOCKS,
     }  # fmt: skip
     selection = select(returns[train], returns[held_out], **options)
     if selection.promoted and n_paths:
