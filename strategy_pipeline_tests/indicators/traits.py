@@ -70,7 +70,7 @@ TRAITS = {
     "fisher": "0 0 odd - 0",
     "fosc": "0 0 - - 0",
     "imi": "0 0 rest - 50",
-    "kdj": "0 0 rest/rest/hundred - 0",
+    "kdj": "0 0 rest/rest/hundred - nan",
     "kst": "0 0 - - 0",
     "laguerre_rsi": "0 0 rest - 0.5",
     "macd": "1 0 odd - 0",

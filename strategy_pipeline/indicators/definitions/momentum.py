@@ -121,6 +121,7 @@ talib_entry(
     source="G. Lane; Asian variant with Wilder's averages",
     rename={"length": "fastk_period", "smooth": "slowk_period", "signal": "slowd_period"},
     fixed={"slowk_matype": 13, "slowd_matype": 13},
+    still=lambda x, p: (still.without_range(x[0], x[1]), p["length"] - 1, (1, 1, 1)),
     warmup=lambda p: int(p["length"]) + 2 * wilder_bars(p["smooth"]) + 2 * wilder_bars(p["signal"]) + 20,
 )
 talib_entry(
