@@ -30,26 +30,28 @@ FAMILIES = ("momentum", "mean_reversion", "breakout", "trend", "volatility", "vo
 REFERENCE = np.array([0.0, 1.0, np.log2(2001.0)])
 
 
-def planted(n_bars: int, n_symbols: int, seed: int, momentum: float) -> Bars:
-    """Random walks of 0.8 % an hour; `momentum` adds that many deviations of drift to the side where the 24-hour average of log prices
-    stands of the 96-hour one."""
+def planted(n_bars: int, n_symbols: int, seed: int, drift: float) -> Bars:
+    """Random walks of 0.8 % an hour. While volume is above its two-day average, `drift` deviations an hour are added to the side where
+    the 36-hour average of log prices stands of the 130-hour one: an edge that no template states, and of which each half is one."""
     rng = generator(seed, "planted")
-    logs = np.zeros((n_symbols, n_bars))
-    price, fast, slow = (np.zeros(n_symbols) for _ in range(3))
+    logs, volume = np.zeros((2, n_symbols, n_bars))
+    price, fast, slow, busy, usual = (np.zeros(n_symbols) for _ in range(5))
     for t in range(n_bars):
-        price = price + 0.008 * (rng.standard_normal(n_symbols) + momentum * np.sign(fast - slow))
-        fast, slow = fast + 2 / 25 * (price - fast), slow + 2 / 97 * (price - slow)
-        logs[:, t] = price
+        price = price + 0.008 * (rng.standard_normal(n_symbols) + drift * np.sign(fast - slow) * (busy > usual))
+        fast, slow = fast + 2 / 37 * (price - fast), slow + 2 / 131 * (price - slow)
+        busy = 0.95 * busy + 0.25 * rng.standard_normal(n_symbols)
+        usual = usual + 2 / 49 * (busy - usual)
+        logs[:, t], volume[:, t] = price, np.exp(5 + busy)
     close = 100 * np.exp(logs)
     open_ = np.concatenate([np.full((n_symbols, 1), 100.0), close[:, :-1]], axis=1)
     wick = 1 + 0.003 * rng.random((2, *close.shape))
     times = np.datetime64("2022-01-01", "ns") + np.arange(n_bars) * np.timedelta64(1, "h")
     high, low = np.maximum(open_, close) * wick[0], np.minimum(open_, close) / wick[1]
-    return Bars(SYMBOLS[:n_symbols], "1h", times, open_, high, low, close, rng.lognormal(5.0, 0.8, close.shape))
+    return Bars(SYMBOLS[:n_symbols], "1h", times, open_, high, low, close, volume)
 
 
 def real(folder: str, n_bars: int) -> Bars:
-    bars = Bars.read(f"{folder}/ohlcv_1h_binance_spot.parquet", "1h", [symbol.replace("/", "") for symbol in SYMBOLS])
+    bars = Bars.read(f"{folder}/ohlcv_1h_binance_spot.parquet", "1h", SYMBOLS)
     return bars.between(bars.times[-n_bars], None)
 
 
@@ -90,9 +92,9 @@ def volume(numbers: np.ndarray) -> float:
     return nsga.hypervolume(costs, REFERENCE)
 
 
-def contest(seed: int, n_bars: int, momentum: float, settings: GeneticSettings) -> dict[str, tuple[float, float]]:
+def contest(seed: int, n_bars: int, drift: float, settings: GeneticSettings) -> dict[str, tuple[float, float]]:
     """(genetic, random) for each measure on one market, of which the first 60 % are for training."""
-    bars = planted(n_bars, 3, seed, momentum)
+    bars = planted(n_bars, 3, seed, drift)
     cut = bars.times[int(0.6 * n_bars) // 24 * 24]
     train = bars.between(bars.times[0], cut)
     request = Request(train, FAMILIES, frozenset(), seed, SearchSettings(workers=2))
@@ -112,14 +114,14 @@ def contest(seed: int, n_bars: int, momentum: float, settings: GeneticSettings) 
     }
 
 
-def against_random(seeds: int, n_bars: int, momentum: float, settings: GeneticSettings) -> None:
+def against_random(seeds: int, n_bars: int, drift: float, settings: GeneticSettings) -> None:
     from scipy.stats import wilcoxon
 
     rows = []
     for seed in range(seeds):
-        rows.append(contest(seed, n_bars, momentum, settings))
+        rows.append(contest(seed, n_bars, drift, settings))
     population, generations, _ = settings.sizes(1)
-    print(f"genetic {population} x {generations} against as many draws, {seeds} markets of 3 symbols x {n_bars:,} bars, drift {momentum}:")
+    print(f"genetic {population} x {generations} against as many draws, {seeds} markets of 3 symbols x {n_bars:,} bars, drift {drift}:")
     for name in rows[0]:
         pairs: Any = np.array([row[name] for row in rows])
         test = wilcoxon(pairs[:, 0], pairs[:, 1], alternative="greater")
@@ -141,14 +143,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--contest", type=int, nargs=2, default=(60, 10), metavar=("POPULATION", "GENERATIONS"))
     parser.add_argument("--contest-bars", type=int, default=8760)
-    parser.add_argument("--momentum", type=float, default=0.04, help="planted drift in deviations of an hour")
+    parser.add_argument("--drift", type=float, default=0.08, help="planted drift in deviations of an hour")
     args = parser.parse_args()
     logging.disable(logging.WARNING)
     both = not (args.speed or args.against_random)
     if args.speed or both:
         speed(real(args.data, args.bars) if args.data else planted(args.bars, 5, 0, 0.02), args.population, args.generations)
     if args.against_random or both:
-        against_random(args.seeds, args.contest_bars, args.momentum, GeneticSettings(*args.contest))
+        against_random(args.seeds, args.contest_bars, args.drift, GeneticSettings(*args.contest))
 
 
 if __name__ == "__main__":

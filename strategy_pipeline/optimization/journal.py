@@ -101,12 +101,37 @@ def open_study(storage: Any, name: str, directions: list[Direction], sizes: list
     return study, finished_batches(study, sizes)
 
 
+SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "cmaes")
+
+
 def sampler_of(name: str, seed: int, key: str, batch: int, batch_size: int) -> Any:
-    """A fresh sampler for one batch: ``tpe`` or ``nsga2``."""
+    """A fresh sampler for one batch, of `SAMPLERS`; ``cmaes`` proposes without one (`cma.proposals`), what it is given is random."""
     import optuna
 
     number = derive_seed(seed, "optimization", key, batch) % 2**32
+    started = min(2 * batch_size, 20)
     if name == "nsga2":
         return optuna.samplers.NSGAIISampler(population_size=max(batch_size, 2), seed=number)
+    if name == "nsga3":
+        return optuna.samplers.NSGAIIISampler(population_size=max(batch_size, 2), seed=number)
+    if name == "gp":
+        return optuna.samplers.GPSampler(n_startup_trials=started, deterministic_objective=True, seed=number)
+    if name == "cmaes":
+        return optuna.samplers.RandomSampler(seed=number)
     # Two batches at random before the model has a say; `constant_liar` keeps a batch from proposing one point many times.
-    return optuna.samplers.TPESampler(n_startup_trials=min(2 * batch_size, 20), multivariate=True, constant_liar=True, seed=number)
+    return optuna.samplers.TPESampler(n_startup_trials=started, multivariate=True, constant_liar=True, seed=number)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra and torch on one thread: the sums of several depend on how many there are. The numbers are put back."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        torch.set_num_threads(before)

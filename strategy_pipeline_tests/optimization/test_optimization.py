@@ -7,7 +7,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from strategy_pipeline.backtest import backtest
+from strategy_pipeline.backtest import Costs, backtest
 from strategy_pipeline.market import Bars
 from strategy_pipeline.optimization import Folds, OptimizationError, optimize, search
 from strategy_pipeline.optimization.objective import fold_values, median_over_folds
@@ -69,7 +69,21 @@ def test_the_same_seed_gives_the_same_study_and_another_seed_another(bars):
 @pytest.mark.parametrize("objective", ["sharpe", ("sharpe", "max_drawdown")])
 @pytest.mark.parametrize("where", ["evaluating", "telling"])
 def test_a_killed_search_ends_as_one_never_killed(bars, tmp_path, monkeypatch, objective, where):
-    undisturbed = tune(bars, tmp_path / "a.journal", objective=objective)
+    killed_and_resumed(bars, tmp_path, monkeypatch, where, objective=objective)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"sampler": "cmaes"}, {"sampler": "gp", "trials": 10}, {"sampler": "nsga3", "objective": ("sharpe", "max_drawdown", "omega")},
+     {"prune": True, "trials": 24, "batch": 8}],
+    ids=lambda options: options.get("sampler", "pruned"),
+)  # fmt: skip
+def test_every_sampler_repeats_itself_and_survives_a_kill(bars, tmp_path, monkeypatch, options):
+    killed_and_resumed(bars, tmp_path, monkeypatch, "telling", **options)
+
+
+def killed_and_resumed(bars, tmp_path, monkeypatch, where, **options):
+    undisturbed = tune(bars, tmp_path / "a.journal", **options)
     with monkeypatch.context() as patch:
         owner, name = (search, "backtest") if where == "evaluating" else (optuna.Study, "tell")
         real, calls = getattr(owner, name), []
@@ -82,10 +96,10 @@ def test_a_killed_search_ends_as_one_never_killed(bars, tmp_path, monkeypatch, o
 
         patch.setattr(owner, name, killed)
         with pytest.raises(KeyboardInterrupt):
-            tune(bars, tmp_path / "b.journal", objective=objective)
+            tune(bars, tmp_path / "b.journal", **options)
     with (tmp_path / "b.journal").open("ab") as file:
         file.write(b'{"op_code": 4, "cut o')
-    resumed = tune(bars, tmp_path / "b.journal", objective=objective)
+    resumed = tune(bars, tmp_path / "b.journal", **options)
     pd.testing.assert_frame_equal(resumed.trials, undisturbed.trials)
     assert resumed.best.id == undisturbed.best.id
 
@@ -140,6 +154,39 @@ def test_a_fold_without_a_trade_is_left_out_of_the_median_and_too_many_make_it_u
 
 def test_what_cannot_be_searched_is_refused(bars):
     for wrong, message in [({"objective": "luck"}, "was luck"), ({"objective": ()}, "was none"), ({"trials": 0}, "at least 1 trial"),
-                           ({"sampler": "grid"}, "tpe or nsga2")]:  # fmt: skip
+                           ({"sampler": "grid"}, "tpe, nsga2, nsga3, gp, cmaes, was 'grid'"),
+                           ({"sampler": "cmaes", "objective": ("sharpe", "calmar")}, "one objective with cmaes"),
+                           ({"prune": True, "objective": ("sharpe", "calmar")}, "one objective with pruning")]:  # fmt: skip
         with pytest.raises(OptimizationError, match=message):
             tune(bars, **wrong)
+
+
+@pytest.mark.parametrize("sampler", ["cmaes", "gp", "nsga3", "tpe", "nsga2"])
+def test_a_batch_proposes_different_points_and_the_own_values_come_first(bars, sampler):
+    study = tune(bars, sampler=sampler, trials=10, batch=5)
+    assert study.trials["strategy_id"][0] == parse(TEXT).id
+    for _, batch in study.trials.groupby("batch"):
+        assert batch["params"].nunique() == len(batch)
+    assert study.value >= study.value_before
+
+
+def test_pruning_leaves_off_what_is_behind_and_changes_no_value(bars):
+    pruned = tune(bars, prune=True, trials=32, batch=8)
+    states = pruned.trials["state"].value_counts()
+    assert states["pruned"] >= 3 and states["complete"] >= 8
+    assert set(pruned.trials.loc[pruned.trials["batch"] == 0, "state"]) <= {"complete", "failed"}
+    assert pruned.trials.loc[pruned.trials["state"] == "pruned", "sharpe"].isna().all()
+    complete = pruned.trials[pruned.trials["state"] == "complete"]
+    plain = search._Evaluation(bars, ("sharpe",), Folds(), Costs(), "next_open", None, 1)
+    found = [pruned.best] + [strategy for strategy in pruned.front if strategy.id in set(complete["strategy_id"])]
+    values = plain(found)
+    assert values[pruned.best.id][0] == pytest.approx(pruned.value, rel=1e-12)
+    assert set(pruned.trials.loc[pruned.trials["state"] == "pruned", "strategy_id"]) <= set(pruned.strategy_ids)
+
+
+def test_what_is_seen_of_the_first_folds_is_what_the_whole_run_says_of_them(bars):
+    run = search._Evaluation(bars, ("sharpe",), Folds(), Costs(), "next_open", None, 1, True)
+    strategy = parse(TEXT)
+    whole = backtest([strategy], bars, workers=1).daily_returns
+    expected = np.median(fold_values(whole, "sharpe", Folds())[0, : run.half])
+    assert run.first_folds([strategy])[strategy.id] == pytest.approx(expected, rel=1e-9)
