@@ -124,7 +124,7 @@ class Book:
                 restart = {"track": track.watching_decay(track.floor), "costs": CostWatch()} if state == "probation" else {}
                 move(sid, state, reason, **restart)
         _activate(entries, returns, rules, move, seed=seed, moved={sid for sid, *_ in moves})
-        _admit(entries, evidence, day, rules, move, moves, self.validated_count)
+        _admit(entries, evidence, returns, day, rules, move, moves, self.validated_count)
         return Book(entries, day), frames.transitions([(day, *row) for row in moves])
 
     def to_frame(self) -> pd.DataFrame:
@@ -279,21 +279,32 @@ def _most_correlated(sid: str, others: list[str], returns: _Paper, rules: BookRu
 def _admit(
     entries: dict[str, Entry],
     evidence: Iterable[Judged],
+    returns: _Paper,
     day: dt.date,
     rules: BookRules,
     move: Callable[..., None],
     moves: list[tuple[str, State, State, str]],
     validated: int,
 ) -> None:
-    """Lets in what the day's search promoted or put on the watchlist; strategies beyond the watchlist are left alone."""
+    """Lets in what the day's search promoted or put on the watchlist; strategies beyond the watchlist are left alone.
+
+    Each validated strategy takes a share of the error budget, and shares shrink with their number. So what moves with a
+    strategy that is already tested or active gets none: it would prove the same idea again. It is watched.
+    """
     moved = {sid for sid, *_ in moves}
     for item in sorted(evidence, key=lambda item: (-_or_worst(item.t_statistic), item.strategy_id)):
         sid, reason = item.strategy_id, "; ".join(item.reasons)
         known = entries.get(sid)
         if sid in moved or (known is not None and known.state != "watchlist"):
             continue
-        square = item.active_day_volatility**2
-        if item.verdict == "promoted":
+        square, verdict = item.active_day_volatility**2, item.verdict
+        if verdict == "promoted":
+            tested = [other for other, entry in entries.items() if entry.state in ("validated", "incubating", "active", "probation")]
+            twin, correlation = _most_correlated(sid, tested, returns, rules)
+            if correlation > rules.max_correlation:
+                verdict = "watchlist"
+                reason = f"promoted, but correlation {correlation:.2f} > {rules.max_correlation:g} with {entries[twin].state} {twin}"
+        if verdict == "promoted":
             validated += 1
             # A look starts a new forward record: what was seen on the watchlist before has been looked at.
             fresh = {"looked_on": day, "through": day, "order": validated, "track": Track.starting(square)}
@@ -302,10 +313,10 @@ def _admit(
                 moves.append((sid, "candidate", "validated", reason))
             else:
                 move(sid, "validated", reason, **fresh)
-        elif item.verdict == "watchlist" and known is None:
+        elif verdict == "watchlist" and known is None:
             if sum(entry.state == "watchlist" for entry in entries.values()) < rules.max_watched:
                 entries[sid] = Entry(sid, "watchlist", day, reason, day, day, 0, Track.starting(square))
                 moves.append((sid, "candidate", "watchlist", reason))
-        elif item.verdict == "rejected" and known is not None:
+        elif verdict == "rejected" and known is not None:
             move(sid, "retired", f"rejected at a later look: {reason}")
         moved.add(sid)

@@ -309,3 +309,16 @@ def test_a_book_from_before_costs_were_watched_is_read() -> None:
     pd.testing.assert_frame_equal(Book.from_frame(old).to_frame(), frame)
     empty = Book().to_frame()
     assert Book.from_frame(empty.drop(columns=[name for name in empty if name.startswith("costs_")])).entries == {}
+
+
+def test_what_moves_with_a_tested_strategy_takes_no_share_of_the_error() -> None:
+    returns = paper(200, seed=3, a=6.0, c=6.0)
+    returns["b"] = returns["a"] * 1.01
+    book, moved = Book().advance(START, evidence=[Look("a")], paper_returns=returns.iloc[:1])
+    book, _ = run(book, 1, 60, returns)
+    book, moved = book.advance(day(61), evidence=[Look("b"), Look("c")], paper_returns=returns.iloc[:62])
+    states = {sid: entry.state for sid, entry in book.entries.items()}
+    assert states == {"a": "incubating", "b": "watchlist", "c": "validated"} and book.validated_count == 2
+    assert "promoted, but correlation 1.00 > 0.8 with incubating a" in moved.set_index("strategy_id").reason["b"]
+    book, moved = book.advance(day(62), evidence=[Look("b")], paper_returns=returns.iloc[:63])
+    assert book.entries["b"].state == "watchlist" and "b" not in moved.strategy_id.tolist()
