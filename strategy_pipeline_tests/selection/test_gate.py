@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
-from strategy_pipeline.selection import Gate, InvalidReturnsError, select, sharpe_interval, t_threshold
+from strategy_pipeline.selection import (
+    Gate,
+    InvalidReturnsError,
+    select,
+    sharpe_interval,
+    split_days,
+    stepm,
+    t_statistic,
+    t_threshold,
+)
+from strategy_pipeline.selection.gate import SIMULATED_T
 
 DAYS, CUT = 1095, 657
 
@@ -164,7 +175,27 @@ def test_an_interval_of_nothing_is_nan():
         assert np.isnan(sharpe_interval(returns).low)
 
 
-def test_the_t_threshold_needs_a_span():
+def test_the_t_threshold_is_at_least_what_the_simulation_asks_of_every_span():
     assert t_threshold(1095) == 3.46
+    for span, simulated in SIMULATED_T:
+        assert t_threshold(span) >= simulated
+    assert t_threshold(1) == t_threshold(100_000) == 3.46
+
+
+def test_a_small_repetition_of_the_simulation_agrees_with_its_table():
+    """Searches of half a year without an edge or costs: hardly any passes the step-wise test with t of 3.46 or more."""
+    train, held_out = split_days(183)
+    rng, passed, above = np.random.default_rng(17), 0, 0
+    for seed in range(250):
+        returns = rng.standard_t(4, (183, 100)) * (rng.random((183, 100)) < 0.7)
+        top = np.argsort(-returns[train].mean(axis=0) / returns[train].std(axis=0))[:5]
+        superior = stepm(returns[held_out][:, top], n_resamples=200, seed=seed).superior
+        passed += superior.any()
+        above += (superior & (t_statistic(returns[:, top]) >= t_threshold(183))).any()
+    assert binomtest(int(above), 250, 0.02, alternative="greater").pvalue > 0.01
+    assert passed > above  # the threshold is what stops most of them
+
+
+def test_the_t_threshold_needs_a_span():
     with pytest.raises(InvalidReturnsError, match="span"):
         t_threshold(0)
