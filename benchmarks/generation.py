@@ -102,7 +102,7 @@ def contest(seed: int, n_bars: int, drift: float, settings: GeneticSettings) -> 
     drawn = list(islice(SystematicGenerator().stream(Request(train, FAMILIES, frozenset(), seed + 10_000)), len(search.evaluated)))
     evaluator.run(drawn)
     sides = [list(search.evaluated), [strategy.id for strategy in drawn]]
-    tops = [evaluator.by_sharpe(side)[:10] for side in sides]
+    tops = [evaluator.by_worth(side)[:10] for side in sides]
     result = backtest([evaluator.strategy(sid) for sid in dict.fromkeys([*tops[0], *tops[1]])], bars)
     after = result.summary(cut + np.timedelta64(5, "D"), None)["sharpe"]
     return {

@@ -98,7 +98,7 @@ class EnsembleSearch:
     def best(self) -> list[Strategy]:
         """By Sharpe ratio, half of the combinations."""
         count = max(1, round(_HANDED_OVER * len(self.combined)))
-        return [self.combined[sid] for sid in self.evaluator.by_sharpe(self.combined)[:count]]
+        return [self.combined[sid] for sid in self.evaluator.by_worth(self.combined)[:count]]
 
     def state(self) -> dict[str, Any]:
         """Survivors and combinations."""
@@ -128,7 +128,7 @@ class EnsembleSearch:
             drawn = (self._member(strategy) for strategy in SystematicGenerator().stream(request))
             fitting = {s.id: s for s in islice((s for s in drawn if s is not None), self._drawn())}
             candidates = list(fitting.values())
-        ids = self.evaluator.by_sharpe(self.evaluator.run(candidates))
+        ids = self.evaluator.by_worth(self.evaluator.run(candidates))
         good = [sid for sid, numbers in zip(ids, self.evaluator.numbers(ids), strict=True) if numbers[0] > 0] if ids else []
         ids = good if len(good) >= _MEMBERS[0] else ids
         if ids:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategy_pipeline.generation.protocol import Request
-from strategy_pipeline.strategies.needs import rules
+from strategy_pipeline.strategies.needs import conditions_of, rules
 from strategy_pipeline.strategies.strategy import Strategy
 from strategy_pipeline.strategies.traverse import size
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OBJECTIVES = ("sharpe", "max_drawdown", "turnover", "complexity")
 SHARPE, DRAWDOWN, TURNOVER, COMPLEXITY = range(len(OBJECTIVES))
+DAYS_A_YEAR = 365.0
 _EXTRAS = ("stop", "take", "trail", "breakeven", "hold", "cooldown")
 _BATCH = 2000
 
@@ -30,6 +31,17 @@ def complexity(strategy: Strategy) -> int:
     """Nodes of its rules, and one for each stop, target, trail, break-even, time limit and cool-down."""
     parts: Iterable[Condition] = rules(strategy).values()
     return sum(map(size, parts)) + sum(getattr(strategy, name) is not None for name in _EXTRAS)
+
+
+def decisions(strategy: Strategy) -> int:
+    """What a search chose: distinct comparisons, and each stop, target, trail, break-even, time limit and cool-down."""
+    return len(conditions_of(strategy)) + sum(getattr(strategy, name) is not None for name in _EXTRAS)
+
+
+def expected_sharpe(sharpe: NDArray[np.float64], chosen: NDArray[np.float64], years: float) -> NDArray[np.float64]:
+    """What is left of a Sharpe ratio a year out of sample, by the Sharpe information criterion (D. Paulsen, J. Söhl, 2020):
+    less k / (T S) for k choices fitted to T years. Below a ratio of 1, where it would run off, S is 1 in the correction."""
+    return sharpe - chosen / (years * np.maximum(sharpe, 1.0))
 
 
 class Evaluator:
@@ -41,6 +53,7 @@ class Evaluator:
         self._strategies: list[Strategy] = []
         self._numbers = np.empty((0, len(OBJECTIVES)))
         self._returns = np.empty((0, 0))
+        self._worth = np.empty(0)
         self._reported: set[str] = set()
 
     def __len__(self) -> int:
@@ -79,6 +92,8 @@ class Evaluator:
         returns[rows] = result.daily_returns
         numbers[rows, :COMPLEXITY] = _objectives(result)
         numbers[:, COMPLEXITY] = [complexity(strategy) for strategy in fresh]
+        chosen = np.array([decisions(strategy) for strategy in fresh], dtype=np.float64)
+        self._worth = np.append(self._worth, expected_sharpe(numbers[:, SHARPE], chosen, returns.shape[1] / DAYS_A_YEAR))
         self._row |= {strategy.id: len(self._strategies) + row for row, strategy in enumerate(fresh)}
         self._strategies += fresh
         self._numbers = np.concatenate([self._numbers, numbers])
@@ -95,15 +110,19 @@ class Evaluator:
         found[~np.isfinite(found).all(axis=1)] = np.inf
         return found
 
+    def worth(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """What is expected of their Sharpe ratios out of sample (`expected_sharpe`), (n,); NaN where undefined."""
+        return self._worth[[self._row[sid] for sid in ids]]
+
     def returns(self, ids: Sequence[str]) -> NDArray[np.float64]:
         """Net daily returns pooled over symbols, (n, n_days)."""
         return self._returns[[self._row[sid] for sid in ids]]
 
-    def by_sharpe(self, ids: Iterable[str]) -> list[str]:
-        """Those of `ids` that have a Sharpe ratio, best first; ties by id."""
+    def by_worth(self, ids: Iterable[str]) -> list[str]:
+        """Those of `ids` that have a Sharpe ratio, by what is expected of it out of sample, best first; ties by id."""
         known = list(dict.fromkeys(ids))
-        ratio = self.numbers(known)[:, SHARPE] if known else np.empty(0)
-        order = sorted((k for k in range(len(known)) if np.isfinite(ratio[k])), key=lambda k: (-ratio[k], known[k]))
+        worth = self.worth(known) if known else np.empty(0)
+        order = sorted((k for k in range(len(known)) if np.isfinite(worth[k])), key=lambda k: (-worth[k], known[k]))
         return [known[k] for k in order]
 
 

@@ -1,6 +1,7 @@
 """Genetic programming over the language: typed operators, several objectives, islands.
 
-A generation evaluates as many new, distinct strategies as the population has members. Parents are chosen by tournaments, half
+What stands for the Sharpe ratio is what is expected of it out of sample (`fitness.expected_sharpe`): of two strategies that do
+as well the one that chose less is better. A generation evaluates as many new, distinct strategies as the population has members. Parents are chosen by tournaments, half
 by Sharpe ratio and half by front and crowding; children come from the operators of `operators`, or are drawn anew where these
 bring nothing. What goes on is chosen per island from parents and children together: a few by Sharpe ratio alone, the others
 by NSGA-II on Sharpe ratio, drawdown, turnover and complexity, each rounded to what still matters, so that
@@ -119,7 +120,7 @@ class GeneticSearch:
         self.evaluator.run([self.evaluated[sid] for sid in taken])
         for number, brood in enumerate(broods):
             self.islands[number] = self._select([*self.islands[number], *(child.id for child in brood)], self._share(number))
-        best = self.evaluator.by_sharpe([*self.fame, *taken])[: 4 * _FAME]
+        best = self.evaluator.by_worth([*self.fame, *taken])[: 4 * _FAME]
         self.fame = [best[k] for k in distinct_rows(self.evaluator.returns(best), _FAME_ALIKE, _FAME)] if best else []
         self.generation += 1
         if self.generation % self.settings.migrate_every == 0:
@@ -127,7 +128,7 @@ class GeneticSearch:
 
     def best(self) -> list[Strategy]:
         """The hall of fame, then by front and Sharpe ratio; a quarter of what was evaluated, none that never traded."""
-        known = self.evaluator.by_sharpe(self.evaluated)
+        known = self.evaluator.by_worth(self.evaluated)
         if not known:
             return []
         front = nsga.ranks(self._costs(known))
@@ -215,7 +216,7 @@ class GeneticSearch:
 
     def _standing(self, island: Sequence[str]) -> NDArray[np.int64]:
         """(2, n): places by Sharpe ratio, and by front and crowding; 0 is best."""
-        raw, costs = self.evaluator.costs(island)[:, SHARPE], self._costs(island)
+        raw, costs = -np.nan_to_num(self.evaluator.worth(island), nan=-np.inf), self._costs(island)
         front = nsga.ranks(costs)
         orders = np.argsort(raw, kind="stable"), np.lexsort([np.arange(len(island)), -nsga.crowding(costs, front), front])
         places = np.empty((2, len(island)), dtype=np.int64)
@@ -252,6 +253,7 @@ class GeneticSearch:
         """Objectives rounded to what matters, those of losing strategies behind all others."""
         costs = self.evaluator.costs(ids).copy()
         fine = np.isfinite(costs).all(axis=1)
+        costs[fine, SHARPE] = -self.evaluator.worth(ids)[fine]
         for column in (TURNOVER, COMPLEXITY):
             costs[fine, column] = np.log2(1.0 + costs[fine, column])
         losing = fine & (costs[:, SHARPE] > 0)
@@ -262,7 +264,7 @@ class GeneticSearch:
 
     def _select(self, ids: Sequence[str], count: int) -> list[str]:
         ids = list(dict.fromkeys(ids))
-        ordered = self.evaluator.by_sharpe(ids)
+        ordered = self.evaluator.by_worth(ids)
         if not ordered:
             return ids[:count]
         related = correlations(self.evaluator.returns(ordered))
@@ -278,6 +280,6 @@ class GeneticSearch:
         n = len(self.islands)
         if n < 2:
             return
-        leaving = [self.evaluator.by_sharpe(island)[: self.settings.migrants] for island in self.islands]
+        leaving = [self.evaluator.by_worth(island)[: self.settings.migrants] for island in self.islands]
         for number in range(n):
             self.islands[number] = self._select([*self.islands[number], *leaving[number - 1]], self._share(number))

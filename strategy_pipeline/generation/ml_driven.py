@@ -77,7 +77,7 @@ class ModelDrivenSearch:
     def best(self) -> list[Strategy]:
         """By Sharpe ratio, a quarter of what was evaluated."""
         count = max(1, round(_HANDED_OVER * len(self.evaluated)))
-        return [self.evaluated[sid] for sid in self.evaluator.by_sharpe(self.evaluated)[:count]]
+        return [self.evaluated[sid] for sid in self.evaluator.by_worth(self.evaluated)[:count]]
 
     def state(self) -> dict[str, Any]:
         """What was run and how much was drawn; models are fitted again."""
@@ -117,7 +117,7 @@ class ModelDrivenSearch:
     def _varied(self, count: int) -> Iterator[Strategy]:
         """Variations of the best by Sharpe ratio that have not been run."""
         rng = generator(self.seed, "varied", self.round)
-        parents = [self.evaluated[sid] for sid in self.evaluator.by_sharpe(self.evaluated)[:_PARENTS]]
+        parents = [self.evaluated[sid] for sid in self.evaluator.by_worth(self.evaluated)[:_PARENTS]]
         for _ in range(count if parents else 0):
             parent = parents[int(rng.integers(len(parents)))]
             draw = rng.random()

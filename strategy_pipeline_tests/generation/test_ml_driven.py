@@ -135,7 +135,7 @@ def test_later_batches_are_better_than_the_first_drawn_one() -> None:
     assert sizes == [40, 80, 120]
     sharpe = evaluator.numbers(list(search.evaluated))[:, SHARPE]
     assert np.nanmedian(sharpe[80:]) > np.nanmedian(sharpe[:40])
-    best = evaluator.numbers([strategy.id for strategy in search.best()])[:, SHARPE]
+    best = evaluator.worth([strategy.id for strategy in search.best()])
     assert len(best) == 30 and (np.diff(best) <= 0).all()
 
 
