@@ -15,6 +15,7 @@ from strategy_pipeline.errors import InvalidBarsError, NoDataError
 from strategy_pipeline.market import Bars
 
 DAY = np.timedelta64(1, "D")
+ROUNDING = 1e-9  # by which an open or close may lie outside its bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,22 @@ def _existing(bars: Bars) -> np.ndarray:
         raise InvalidBarsError(
             f"Expected four positive prices or none (a missing bar), was {names[field]} {prices[field, s, t]} of {bars.symbols[s]} at "
             f"{bars.times[t]} ({int(broken.sum())} such bars); run quality.check_bars to set them apart"
+        )
+    tops, bottoms = np.maximum(bars.open, bars.close), np.minimum(bars.open, bars.close)
+    outside = exists & ((bars.high < tops * (1 - ROUNDING)) | (bars.low > bottoms * (1 + ROUNDING)))
+    if outside.any():
+        s, t = (int(part[0]) for part in np.nonzero(outside))
+        shown = ", ".join(f"{name} {getattr(bars, name)[s, t]}" for name in ("open", "high", "low", "close"))
+        raise InvalidBarsError(
+            f"Expected open and close between low and high, was {shown} of {bars.symbols[s]} at {bars.times[t]} ({int(outside.sum())} such "
+            "bars); run quality.check_bars to set them apart"
+        )
+    below = exists & (bars.volume < 0)
+    if below.any():
+        s, t = (int(part[0]) for part in np.nonzero(below))
+        raise InvalidBarsError(
+            f"Expected a volume of at least 0, or NaN where it is unknown, was {bars.volume[s, t]} of {bars.symbols[s]} at "
+            f"{bars.times[t]}; run quality.check_bars to set it apart"
         )
     return exists
 

@@ -66,6 +66,13 @@ class Costs:
     borrow_annual: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            optional = value is None and name in ("maker_fee_bps", "participation")
+            if not optional and not isinstance(value, (bool, np.bool_) if name == "market_targets" else (int, float, np.number)):
+                raise SettingsError(
+                    f"Expected {name} as {'a switch' if name == 'market_targets' else 'a number'}, was {value!r}; correct it"
+                )
         if self.participation is not None and not 0 < self.participation <= 1:
             raise SettingsError(f"Expected participation above 0 and at most 1, was {self.participation!r}; None is no cap")
         for name in ("slippage_volatility", "impact", "capital", "lot", "min_notional", "borrow_annual"):
