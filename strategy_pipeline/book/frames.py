@@ -64,12 +64,19 @@ def from_frame(frame: pd.DataFrame) -> tuple[list[Entry], dt.date | None]:
         missing = [column for column in missing if column not in _COSTS]
     if missing:
         raise BookVersionError(f"Expected the columns of a strategy book, was without {', '.join(missing)}; restore the file or start anew")
-    versions = sorted({int(version) for version in frame["version"]})
-    if versions not in ([], [BOOK_VERSION]):
+    versions = sorted({str(version) for version in frame["version"]})
+    if versions not in ([], [str(BOOK_VERSION)]):
         raise BookVersionError(
-            f"Expected a strategy book of version {BOOK_VERSION}, was {', '.join(map(str, versions))}; "
+            f"Expected a strategy book of version {BOOK_VERSION}, was {', '.join(versions)}; "
             "its states may mean something else; read it with the version that wrote it, or start a new home"
         )
+    for column in (*_TEXT, *_DAYS, "order"):
+        lost = frame[column].isna().to_numpy()
+        if lost.any():
+            raise BookError(
+                f"Expected {column} in every row of a strategy book, was without it in row {int(lost.argmax())}; "
+                "a strategy would be lost, so nothing was read; restore the file"
+            )
     entries = [_entry(row) for row in frame.to_dict("records")]
     if len({entry.strategy_id for entry in entries}) != len(entries):
         raise BookError("Expected each strategy once in a book, was a repeated one; restore the file or start anew")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -124,11 +125,24 @@ def strategies_of(workspace: Workspace, ids: tuple[str, ...] | list[str]) -> lis
     if not ids:
         return []
     pages = workspace.documents.query("strategies", EVERY_PARTITION, [("id", "in", sorted(set(ids)))], page_size=1000)
-    found = {document["id"]: Strategy.from_json(document["json"]) for document in flatten(pages)}
+    found = {document["id"]: stored_strategy(document) for document in flatten(pages)}
     missing = [i for i in ids if i not in found]
     if missing:
         raise StrategyError(f"Expected the strategy {missing[0]} in the store, was absent; see `strategy-pipeline store strategies`")
     return [found[i] for i in ids]
+
+
+def stored_strategy(document: Mapping[str, Any]) -> Strategy:
+    """The strategy of a document of the store. StrategyError names the document where it is damaged, or holds another's rules."""
+    name = str(document.get("id"))
+    mend = "nothing was changed; restore the document from a copy of the home, or start a new home"
+    try:
+        found = Strategy.from_json(document.get("json"))
+    except StrategyError as error:
+        raise StrategyError(f"Expected the rules of strategy {name} in the store, was damaged ({error}); {mend}") from None
+    if found.id != name:
+        raise StrategyError(f"Expected the rules of strategy {name} in the store, was those of {found.id}; {mend}")
+    return found
 
 
 # ---- backtests ---------------------------------------------------------------------------------------------------

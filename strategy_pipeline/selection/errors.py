@@ -10,4 +10,4 @@ class InvalidReturnsError(PipelineError, ValueError):
 
 
 class LedgerVersionError(PipelineError):
-    """A trials ledger was written by another version, so its count cannot be trusted as ours."""
+    """A trials ledger was written by another version, or is damaged, so its count cannot be trusted as ours."""

@@ -94,11 +94,19 @@ class TrialsLedger:
                 f"Expected the columns {', '.join(_COLUMNS)} in a trials ledger, was without {', '.join(missing)}; "
                 "trials would go uncounted; restore the file or start a new home"
             )
-        versions = sorted({int(version) for version in frame["version"].unique()})
-        if versions not in ([], [LEDGER_VERSION]):
+        versions = sorted({str(version) for version in frame["version"].unique()})
+        if versions not in ([], [str(LEDGER_VERSION)]):
             raise LedgerVersionError(
-                f"Expected a trials ledger of version {LEDGER_VERSION}, was {', '.join(map(str, versions))}; "
+                f"Expected a trials ledger of version {LEDGER_VERSION}, was {', '.join(versions)}; "
                 "its trials may be counted differently; read it with the version that wrote it, or start a new home"
+            )
+        named = frame[["search", "strategy_id", "origin"]]
+        broken = named.isna().any(axis=1) | (named[["search", "strategy_id"]] == "").any(axis=1) | pd.isna(frame["day"])
+        if broken.any():
+            row = int(broken.to_numpy().argmax())
+            raise LedgerVersionError(
+                f"Expected a search, an id and a day in every row of a trials ledger, was without one in row {row}; "
+                "a trial would be lost, so nothing was read; restore the file"
             )
         rows = zip(frame["search"], frame["strategy_id"], frame["origin"], frame["day"], strict=True)
         return cls({(str(search), str(sid)): (str(origin), _as_date(day)) for search, sid, origin, day in rows})

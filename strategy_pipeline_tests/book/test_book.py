@@ -220,6 +220,11 @@ def test_another_version_or_a_broken_frame_is_refused():
         Book.from_frame(pd.concat([frame, frame]))
     with pytest.raises(BookError, match="was 'asleep'"):
         Book.from_frame(frame.assign(state="asleep"))
+    with pytest.raises(BookVersionError, match="was next"):
+        Book.from_frame(frame.assign(version="next"))
+    for column, lost in (("strategy_id", None), ("looked_on", pd.NaT), ("order", np.nan)):
+        with pytest.raises(BookError, match=f"{column} in every row of a strategy book, was without it in row 0"):
+            Book.from_frame(frame.assign(**{column: pd.Series([lost])}))
 
 
 def test_days_out_of_order_are_refused():

@@ -67,6 +67,18 @@ def test_a_ledger_of_another_version_is_refused():
         TrialsLedger.from_frame(frame.drop(columns="origin"))
 
 
+def test_a_damaged_ledger_is_named_and_not_half_read():
+    frame = ledger_of([("s", "a", 0, "g"), ("s", "b", 1, "g")]).to_frame()
+    for version in ("new", None, 1.5):
+        with pytest.raises(LedgerVersionError, match=f"was 1, {version}"):
+            TrialsLedger.from_frame(frame.assign(version=pd.Series([1, version], dtype=object)))
+    for column, value in (("strategy_id", None), ("search", ""), ("day", pd.NaT)):
+        broken = frame.copy()
+        broken[column] = pd.Series([frame[column][0], value], dtype=frame[column].dtype)
+        with pytest.raises(LedgerVersionError, match="was without one in row 1"):
+            TrialsLedger.from_frame(broken)
+
+
 def test_a_trial_without_a_name_cannot_be_counted():
     with pytest.raises(InvalidReturnsError, match="name of a search"):
         TrialsLedger().record("", ["a"], day=DAY)
