@@ -34,8 +34,9 @@ def complexity(strategy: Strategy) -> int:
 
 
 def decisions(strategy: Strategy) -> int:
-    """What a search chose: distinct comparisons, and each stop, target, trail, break-even, time limit and cool-down."""
-    return len(conditions_of(strategy)) + sum(getattr(strategy, name) is not None for name in _EXTRAS)
+    """What a search chose: distinct comparisons, each stop, target, trail, break-even, time limit and cool-down, and which symbols."""
+    extras = sum(getattr(strategy, name) is not None for name in _EXTRAS)
+    return len(conditions_of(strategy)) + extras + (strategy.symbols != ("*",))
 
 
 def expected_sharpe(sharpe: NDArray[np.float64], chosen: NDArray[np.float64], years: float) -> NDArray[np.float64]:

@@ -1,13 +1,15 @@
 """Genetic programming over the language: typed operators, several objectives, islands.
 
+A generation evaluates as many new, distinct strategies as the population has members. Parents are chosen by tournaments, most
+by Sharpe ratio and the others by front and crowding; children come from the operators of `operators`, or are drawn anew
+where these bring nothing. What goes on is chosen per island from parents and children together: a few by Sharpe ratio alone,
+the others by NSGA-II on Sharpe ratio, drawdown, turnover and complexity, each rounded to what still matters, so that no
+strategy survives for being simpler by a node. Strategies that lose money stand behind all that do not (K. Deb, 2000,
+feasibility first), and of those whose daily returns are nearly the same the better one stays. Islands exchange their best every
+few generations (D. Whitley, S. Rana, R. Heckendorn, 1999).
+
 What stands for the Sharpe ratio is what is expected of it out of sample (`fitness.expected_sharpe`): of two strategies that do
-as well the one that chose less is better. A generation evaluates as many new, distinct strategies as the population has members. Parents are chosen by tournaments, half
-by Sharpe ratio and half by front and crowding; children come from the operators of `operators`, or are drawn anew where these
-bring nothing. What goes on is chosen per island from parents and children together: a few by Sharpe ratio alone, the others
-by NSGA-II on Sharpe ratio, drawdown, turnover and complexity, each rounded to what still matters, so that
-no strategy survives for being simpler by a node. Strategies that lose money stand behind all that do not (K. Deb, 2000,
-feasibility first), and of those whose daily returns are nearly the same the better one stays. Islands exchange
-their best every few generations (D. Whitley, S. Rana, R. Heckendorn, 1999).
+as well, the one that chose less is better.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ _CROSSOVER, _SUBTREE, _POINT, _HOIST, _LIMITS, _SYMBOLS = 0.35, 0.10, 0.08, 0.08
 _AND_MOVED = 0.3  # of crossovers, those whose numbers move as well
 _TRIES = 6  # for a child that is new
 _DRAWN = 0.05  # of a generation, drawn anew
-_ELITE = 0.1  # of an island, kept by Sharpe ratio alone
+_ELITE = 0.25  # of an island, kept by Sharpe ratio alone
+_BY_SHARPE = 0.7  # of tournaments
+_SPREADS = (0.03, 0.08, 0.2)  # of moved numbers, as shares of their ranges
 _TOURNAMENT = 3
 _FAME, _FAME_ALIKE = 25, 0.9
 _HANDED_OVER = 0.25  # of what was evaluated
@@ -211,7 +215,7 @@ class GeneticSearch:
 
     def _parent(self, island: Sequence[str], key: NDArray[np.int64], rng: np.random.Generator) -> Strategy:
         entrants = rng.integers(len(island), size=_TOURNAMENT)
-        place = key[int(rng.random() < 0.5)]
+        place = key[int(rng.random() >= _BY_SHARPE)]
         return self.evaluated[island[int(entrants[np.argmin(place[entrants])])]]
 
     def _standing(self, island: Sequence[str]) -> NDArray[np.int64]:
@@ -228,7 +232,7 @@ class GeneticSearch:
         draw = float(rng.random())
         if draw < _CROSSOVER:
             child = operators.crossover(mother, self._parent(island, key, rng), rng, self.known)
-            return operators.mutate_parameters(child, rng, self.known) if rng.random() < _AND_MOVED else child
+            return self._moved(child, rng) if rng.random() < _AND_MOVED else child
         draw -= _CROSSOVER
         if draw < _SUBTREE and self._donors:
             famous = [rule for sid in self.fame for rule in rules(self.evaluated[sid]).values()]
@@ -245,7 +249,10 @@ class GeneticSearch:
         draw -= _LIMITS
         if 0 <= draw < _SYMBOLS:
             return operators.mutate_symbols(mother, self.request.bars.symbols, rng, self.known)
-        return operators.mutate_parameters(mother, rng, self.known)
+        return self._moved(mother, rng)
+
+    def _moved(self, strategy: Strategy, rng: np.random.Generator) -> Strategy:
+        return operators.mutate_parameters(strategy, rng, self.known, spread=float(rng.choice(_SPREADS)))
 
     # ---- what goes on
 
