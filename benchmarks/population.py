@@ -23,6 +23,7 @@ from strategy_pipeline.config import Settings
 from strategy_pipeline.generation import generate
 from strategy_pipeline.market import Bars, open_source
 from strategy_pipeline.rng import generator
+from strategy_pipeline.strategies import Strategy
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USDT")
 
@@ -116,7 +117,29 @@ def measure(name: str, bars: Bars, count: int, seed: int, options: dict[str, Any
         print(f"    {part}: {seconds:.2f} s in {watch.calls[part]:,} calls")
     plan = inside.make_plan(population, bars.symbols, bars.timeframe)
     print(f"  {len(plan.literals):,} distinct comparisons of {len(plan.values):,} values and {len(plan.aux)} series of levels and sizes;")
+    plainest(bars, population, options["costs"])
     print(f"  {banks[0].computed:,} expressions computed, {distinct(plan, bars):,} distinct")
+
+
+def plainest(bars: Bars, population: list[Strategy], costs: Costs) -> None:
+    """What a trade costs in the kernel for strategies all in, long, with fixed stops or none: rules, walk, headline numbers."""
+
+    def plain(strategy: Strategy) -> bool:
+        levels = [level for level in (strategy.stop, strategy.take) if level is not None]
+        rest = (strategy.enter_short, strategy.trail, strategy.breakeven, strategy.cooldown, strategy.against)
+        return strategy.size.kind == "all_in" and all(level.kind == "percent" for level in levels) and rest == (None,) * 5
+
+    chosen = [strategy for strategy in population if plain(strategy)]
+    watch = Stopwatch()
+    watch.watch(inside, "run_express", "express")
+    try:
+        frame = backtest(chosen, bars, costs=costs, metrics=HEADLINE_METRICS, workers=1).metrics
+    finally:
+        watch.stop()
+    trades, seconds = int(frame["trades"].sum()), watch.seconds["express"]
+    print(
+        f"  all in, long, fixed stops or none: {len(chosen):,} strategies, {trades:,} trades, {seconds / trades * 1e9:.0f} ns each and core"
+    )
 
 
 def distinct(plan: Any, bars: Bars) -> int:

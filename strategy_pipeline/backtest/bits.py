@@ -41,6 +41,17 @@ def _leading_zeros(typingctx: Any, word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
+@intrinsic
+def _set_bits(typingctx: Any, word: Any) -> Any:
+    """Number of set bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+set_bits: Any = _set_bits
 trailing_zeros: Any = _trailing_zeros  # numba fills in the context it is declared with
 leading_zeros: Any = _leading_zeros
 
@@ -81,6 +92,33 @@ def _word_of(element: ir.Type, lanes: int, strictly: bool) -> Any:
     return word
 
 
+def _outside_of(lanes: int) -> Any:
+    """An intrinsic: bit i of the word is low[k + i] <= level or high[k + i] >= target, for `lanes` neighbours."""
+
+    @intrinsic
+    def outside(typingctx: Any, low: Any, level: Any, high: Any, target: Any, k: Any) -> Any:
+        vector, integer = ir.VectorType(ir.DoubleType(), lanes), ir.IntType(64)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            def side(number: int, comparison: str) -> Any:
+                array = context.make_array(signature.args[number])(context, builder, arguments[number])
+                loaded = builder.load(builder.bitcast(builder.gep(array.data, [arguments[4]]), vector.as_pointer()))
+                loaded.align = 8
+                first = builder.insert_element(ir.Constant(vector, ir.Undefined), arguments[number + 1], ir.Constant(ir.IntType(32), 0))
+                every = builder.shuffle_vector(
+                    first, ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+                )
+                return builder.fcmp_ordered(comparison, loaded, every)
+
+            either = builder.or_(side(0, "<="), side(2, ">="))
+            return builder.zext(builder.bitcast(either, ir.IntType(lanes)), integer)
+
+        return types.uint64(low, types.float64, high, types.float64, types.intp), generate
+
+    return outside
+
+
+outside_16: Any = _outside_of(16)
 _greater_64: Any = _word_of(ir.DoubleType(), 16, True)
 _at_least_64: Any = _word_of(ir.DoubleType(), 16, False)
 greater_ranks: Any = _word_of(ir.IntType(8), 64, True)

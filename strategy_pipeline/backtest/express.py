@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from strategy_pipeline.backtest.bits import ABOVE, AND, compare_ranks, cross_ranks, trailing_zeros
+from strategy_pipeline.backtest.bits import ABOVE, AND, compare_ranks, cross_ranks, set_bits, trailing_zeros
 from strategy_pipeline.backtest.ranges import SQUARE, SQUARE_REST, SUM, SUM_REST, earned, fall_of_equity, finish, largest_fall, reach
 from strategy_pipeline.backtest.tile import FIRST, LAST, SPAN_START, SPAN_STOP, STOP
 from strategy_pipeline.backtest.touch import first_touch
@@ -31,6 +31,7 @@ from strategy_pipeline.backtest.walk import (
 
 # Columns of a literal: its bit row, or where that is -1 the comparison of two planes of ranks.
 ROW, OP, LEFT, RIGHT, N_LITERAL = range(5)
+SPARSE = 4  # set bits a word up to which they are listed; of more, most would never be looked at
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -88,17 +89,27 @@ def _signals(
     words[1, :] = stack[0]
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
-def _positions(words: np.ndarray, present: np.ndarray, n_bars: int, entries: np.ndarray, exits: np.ndarray) -> None:
-    """The set bits of both rows in order, suppressed entries left out, each list closed by `n_bars`.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _settle(words: np.ndarray, present: np.ndarray) -> np.uint64:
+    """Leave in `words` entries that are not suppressed and exits, on bars that exist; returns how many there are."""
+    count = np.uint64(0)
+    for w in range(present.shape[0]):
+        words[1, w] &= present[w]
+        words[0, w] &= present[w] & ~words[1, w]
+        count += set_bits(words[0, w]) + set_bits(words[1, w])
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _list(words: np.ndarray, n_bars: int, entries: np.ndarray, exits: np.ndarray) -> None:
+    """The set bits of both rows in order, each list closed by `n_bars`.
 
     Both lists grow by a word at a time without asking how many bits it has, which a processor could not guess.
     """
     one = np.uint64(1)
     n_entries, n_exits = np.uint64(0), np.uint64(0)
-    for w in range(present.shape[0]):
-        leave = words[1, w] & present[w]
-        enter = words[0, w] & present[w] & ~leave
+    for w in range(words.shape[1]):
+        enter, leave = words[0, w], words[1, w]
         base = np.uint64(w << 6)
         while True:
             entries[n_entries] = base + trailing_zeros(enter)
@@ -111,6 +122,22 @@ def _positions(words: np.ndarray, present: np.ndarray, n_bars: int, entries: np.
                 break
     entries[n_entries] = n_bars
     exits[n_exits] = n_bars
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _next(row: np.ndarray, position: np.uint64, end: np.uint64) -> np.uint64:
+    """The first set bit from `position` on, or `end`."""
+    if position >= end:
+        return end
+    w = position >> np.uint64(6)
+    word = row[w] & (np.uint64(0xFFFFFFFFFFFFFFFF) << (position & np.uint64(63)))
+    final = (end - np.uint64(1)) >> np.uint64(6)
+    while word == 0:
+        w += np.uint64(1)
+        if w > final:
+            return end
+        word = row[w]
+    return min((w << np.uint64(6)) + trailing_zeros(word), end)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -140,41 +167,49 @@ def run_express(
     buying, selling, limited = (1 + slip) * (1 + fee), (1 - slip) * (1 - fee), 1 - maker
     if market_targets:
         limited = selling
-    for i in range(start, stop):
-        row, hold = order[i], np.uint64(ints[i, HOLD])
-        stops = take = trail = 0.0
-        if ints[i, STOP_KIND] != NONE:
-            stops = floats[i, STOP_VALUE]
-        if ints[i, STOP_KIND + 2] != NONE:
-            take = floats[i, TAKE_VALUE]
-        if ints[i, STOP_KIND + 4] != NONE:
-            trail = floats[i, TRAIL_VALUE]
-        levels = stops > 0 or take > 0 or trail > 0
-        table = table_of[i]
-        weight = floats[i, SIZE_VALUE] if ints[i, SIZE_KIND] == FRACTION else 1.0
-        enter, leaving = ints[i, ENTER_LONG], ints[i, EXIT_LONG]
-        for s in range(n_symbols):
-            span = spans[s]
-            if applies[row, s] == 0 or span[SPAN_STOP] <= span[SPAN_START]:
+    # A symbol at a time, whose prices and tables then stay near.
+    for s in range(n_symbols):
+        span = spans[s]
+        if span[SPAN_STOP] <= span[SPAN_START]:
+            continue
+        for i in range(start, stop):
+            row, hold = order[i], np.uint64(ints[i, HOLD])
+            stops = take = trail = 0.0
+            if ints[i, STOP_KIND] != NONE:
+                stops = floats[i, STOP_VALUE]
+            if ints[i, STOP_KIND + 2] != NONE:
+                take = floats[i, TAKE_VALUE]
+            if ints[i, STOP_KIND + 4] != NONE:
+                trail = floats[i, TRAIL_VALUE]
+            levels = stops > 0 or take > 0 or trail > 0
+            table = table_of[i]
+            weight = floats[i, SIZE_VALUE] if ints[i, SIZE_KIND] == FRACTION else 1.0
+            enter, leaving = ints[i, ENTER_LONG], ints[i, EXIT_LONG]
+            if applies[row, s] == 0:
                 continue
             _signals(
                 literals, rows, planes, known, s, steps[offsets[enter] : offsets[enter + 1]],
                 steps[offsets[leaving] : offsets[leaving + 1]], stack, words,
             )  # fmt: skip
-            _positions(words, present[s], n_bars, entries, exits)
+            listed = _settle(words, present[s]) <= np.uint64(SPARSE * n_words)
+            if listed:
+                _list(words, n_bars, entries, exits)
             opens, closes, mark, fills = open_[s], close[s], marks[s], next_bar[s]
             sums_to, reaching, fall = running[s], reaches[s], falls[s]
             delisting = span[LAST] if span[LAST] < n_bars - 1 and span[LAST] < span[STOP] else -1
             end = np.uint64(min(span[STOP], span[LAST] + 1))
             position = np.uint64(span[FIRST])
-            p = q = np.uint64(0)
+            p = q = next_exit = np.uint64(0)
             money = peak = part = 1.0  # part : 1 / peak
             total = square = deepest = 0.0
             count = opened = 0
             while True:
-                while np.uint64(entries[p]) < position:
-                    p += one
-                t = np.uint64(entries[p])
+                if listed:
+                    while np.uint64(entries[p]) < position:
+                        p += one
+                    t = np.uint64(entries[p])
+                else:
+                    t = _next(words[0], position, end)
                 if t >= end:
                     break
                 position = t + one
@@ -182,10 +217,17 @@ def run_express(
                 if entry >= end or np.uint64(fills[entry]) != entry:
                     continue
                 base = closes[entry] if at_close else opens[entry]
-                while np.uint64(exits[q]) < position:
-                    q += one
+                if listed:
+                    while np.uint64(exits[q]) < position:
+                        q += one
+                    signal = np.uint64(exits[q])
+                else:
+                    if next_exit < position:
+                        next_exit = _next(words[1], position, end)
+                    signal = next_exit
                 # When it leaves if nothing touches it, as in `walk`.
-                signal = np.uint64(exits[q]) if at_close else np.uint64(exits[q]) + one
+                if not at_close:
+                    signal += one
                 leave = end if signal >= end else min(end, np.uint64(fills[signal]))
                 at_open = not at_close
                 if hold > 0 and entry + hold < end:

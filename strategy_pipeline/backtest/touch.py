@@ -12,12 +12,13 @@ import math
 import numpy as np
 from numba import njit
 
+from strategy_pipeline.backtest.bits import outside_16, trailing_zeros
 from strategy_pipeline.backtest.ranges import BLOCK, SHIFT
 
 N_LEVELS = 3  # stop, take, trail
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def first_touch(
     open_: np.ndarray, high: np.ndarray, low: np.ndarray, tops: np.ndarray, bottoms: np.ndarray,
     base: float, stop: float, take: float, trail: float, start: int, limit: int,
@@ -30,15 +31,32 @@ def first_touch(
     """
     fixed = base * (1 - stop) if stop > 0 else -math.inf
     target = base * (1 + take) if take > 0 else math.inf
-    peak = base
     b = start
+    if trail == 0:
+        while b < limit:
+            block = b >> SHIFT
+            first = block << SHIFT
+            if bottoms[block] <= fixed or tops[block] >= target:
+                if first + BLOCK <= low.shape[0]:
+                    touched = outside_16(low, fixed, high, target, first) >> np.uint64(b - first)
+                    i = b + np.int64(trailing_zeros(touched)) if touched != 0 else first + BLOCK
+                else:
+                    i = b
+                    while i < limit and not (low[i] <= fixed or high[i] >= target):
+                        i += 1
+                if i >= limit:
+                    break
+                if i < first + BLOCK:
+                    return (i, min(open_[i], fixed)) if low[i] <= fixed else (i, -max(open_[i], target))
+            b = first + BLOCK
+        return limit, math.nan
+    peak = base
     while b < limit:
-        level = max(fixed, peak * (1 - trail)) if trail > 0 else fixed
+        level = max(fixed, peak * (1 - trail))
         if b & (BLOCK - 1) == 0 and b + BLOCK <= limit:
             block = b >> SHIFT
             highest = max(peak, tops[block])
-            highest_level = max(fixed, highest * (1 - trail)) if trail > 0 else fixed
-            if bottoms[block] > highest_level and tops[block] < target:
+            if bottoms[block] > max(fixed, highest * (1 - trail)) and tops[block] < target:
                 peak = highest
                 b += BLOCK
                 continue
@@ -49,8 +67,7 @@ def first_touch(
                 return i, -max(open_[i], target)
             if high[i] > peak:
                 peak = high[i]
-                if trail > 0:
-                    level = max(fixed, peak * (1 - trail))
+                level = max(fixed, peak * (1 - trail))
         b = (b | (BLOCK - 1)) + 1
     return limit, math.nan
 
