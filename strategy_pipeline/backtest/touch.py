@@ -39,7 +39,7 @@ def first_touch(
             if bottoms[block] <= fixed or tops[block] >= target:
                 if first + BLOCK <= low.shape[0]:
                     touched = outside_16(low, fixed, high, target, first) >> np.uint64(b - first)
-                    i = b + np.int64(trailing_zeros(touched)) if touched != 0 else first + BLOCK
+                    i = int(b + np.int64(trailing_zeros(touched))) if touched != 0 else first + BLOCK
                 else:
                     i = b
                     while i < limit and not (low[i] <= fixed or high[i] >= target):
