@@ -90,7 +90,8 @@ def t_threshold(span_days: int) -> float:
     The simulation (`SIMULATED_T`, interpolated in the logarithm of the span, the nearest one outside) asks for 3.31 to
     3.40 from half a year to five years: a t statistic is on the same scale whatever the span, and the tries it must beat
     are as many. So 3.46 holds throughout, and lets 1.2 to 1.7 % of those searches promote something. In Sharpe ratios it is
-    ``3.46 / sqrt(years)``: 4.9 over half a year, 2.0 over three years, 1.5 over five.
+    ``3.46 / sqrt(years)``: 4.9 over half a year, 2.0 over three years, 1.5 over five. A thousand independent strategies at no
+    cost would need 3.9 (`docs/evidence.md`); costs stand between that and a real search.
     """
     if span_days < 1:
         raise InvalidReturnsError(f"Expected a span of at least 1 day, was {span_days}; pass training and validation days together")
