@@ -99,7 +99,7 @@ def test_generations_improve_on_the_first_which_is_drawn(found) -> None:
     assert np.nanmax(evaluator.numbers(search.fame)[:, fitness.SHARPE]) > started
 
 
-def test_on_planted_momentum_it_beats_drawing_as_many_in_and_out_of_sample() -> None:
+def test_on_planted_momentum_it_beats_drawing_as_many_in_training_and_is_not_far_behind_after() -> None:
     """Four seeds here; twenty, with the test statistic, in benchmarks/generation.py."""
     ahead, later = [], []
     for seed in range(4):
