@@ -58,14 +58,14 @@ class Numbers(Generic[Key]):
     def __init__(self) -> None:
         self.items: list[Key] = []
         self._known: dict[Key, int] = {}
-        self._seen: dict[int, int] = {}  # by identity, which for most things spares comparing them
+        self.seen: dict[int, int] = {}  # by identity, which for most things spares comparing them
         self._alive: list[Key] = []  # whatever is known by identity, so that it stays its own
 
     def __call__(self, item: Key) -> int:
         try:
-            return self._seen[id(item)]
+            return self.seen[id(item)]
         except KeyError:
-            number = self._seen[id(item)] = self._known.setdefault(item, len(self.items))
+            number = self.seen[id(item)] = self._known.setdefault(item, len(self.items))
             self._alive.append(item)
             if number == len(self.items):
                 self.items.append(item)
@@ -277,12 +277,14 @@ class _Rules:
     def column(self, conditions: Sequence[Condition | None]) -> list[int]:
         """The program of each."""
         known, out = self._known, []
-        values, literals, programs = self.values, self.literals, self.programs
+        values, seen, literals, programs = self.values, self.values.seen, self.literals, self.programs
         for condition in conditions:
             number = known.get(id(condition))
             if number is None:
                 if type(condition) is Compare:  # most of a population; the same as `_program`, without its calls
-                    op, left, right = _OPS[condition.op], values(condition.left), values(condition.right)
+                    op, x, y = _OPS[condition.op], condition.left, condition.right
+                    left = seen[id(x)] if id(x) in seen else values(x)
+                    right = seen[id(y)] if id(y) in seen else values(y)
                     literal = (_MIRRORED[op], right, left) if op in _MIRRORED else (op, left, right)
                     number = programs.setdefault((literals.setdefault(literal, len(literals)),), len(programs))
                 else:
