@@ -119,9 +119,7 @@ class ReturnEnsemble(_Ensemble):
         accepted = [name for name, part in configs.items() if part.get("accepted")]
         return arrays, {"members": configs, "features": list(panel.feature_names)}, metrics, bool(accepted)
 
-    def stand_in(
-        self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0
-    ) -> dict[str, np.ndarray]:
+    def stand_in(self, panel: Panel, arrays: Mapping[str, np.ndarray], config: Mapping[str, Any], start: int = 0) -> dict[str, np.ndarray]:
         """Shrunk drift, as where no member was accepted, with a confidence of zero: nothing is known about such rows."""
         series = self.infer(panel, arrays, {**config, "members": {}}, start)
         return {**series, "confidence": np.where(np.isnan(series["confidence"]), np.nan, 0.0)}

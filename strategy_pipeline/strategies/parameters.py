@@ -163,7 +163,7 @@ def _threshold(value: Value, threshold: float, path: str, change: _Change) -> fl
     except StrategyError:
         return threshold
     name = f"{next(_names(value), 'value')} threshold"
-    key = (value, threshold)
+    key = ("threshold", value, threshold)
     scale: Scale = "linear"
     if kind.bounded:
         margin = 0.05 * (kind.high - kind.low)
@@ -221,9 +221,9 @@ def _arithmetic(value: Arithmetic, path: str, change: _Change) -> Value:
         if not isinstance(term, Number):
             terms.append(_value(term, here, change))
         elif value.op in ("lag", "change"):
-            terms.append(Number(change((value, i), _number(here, f"{value.op} (bars)", term.value, *_LAGS, "log", whole=True))))
+            terms.append(Number(change(("bars", value, i), _number(here, f"{value.op} (bars)", term.value, *_LAGS, "log", whole=True))))
         elif value.op in ("*", "/") and term.value != 0.0:
-            terms.append(Number(change((value, i), _factor(here, term.value))))
+            terms.append(Number(change(("factor", value, i), _factor(here, term.value))))
         else:
             terms.append(term)
     return Arithmetic(value.op, tuple(terms))

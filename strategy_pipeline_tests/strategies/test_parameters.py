@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from strategy_pipeline.errors import StrategyError
-from strategy_pipeline.strategies import Strategy, parameters, parse, with_parameters
+from strategy_pipeline.strategies import Strategy, parameters, parse, parse_condition, with_parameters
 from strategy_pipeline_tests.strategies.population import strategies
 from strategy_pipeline_tests.strategies.test_parsing import FIRST
 
@@ -94,3 +96,12 @@ def test_wrong_values_are_refused_by_name() -> None:
     ):
         with pytest.raises(StrategyError, match=reason):
             with_parameters(strategy, values)
+
+
+def test_a_threshold_and_the_bars_of_what_it_compares_are_two_parameters() -> None:
+    strategy = parse("ml on * 1h\nenter long when change(forecast.return_24h, 2) < 1\nsize all_in")
+    current = {parameter.path: parameter.value for parameter in parameters(strategy)}
+    assert sorted(current.values()) == [1.0, 2.0]
+    lagged = replace(strategy, enter_long=parse_condition("change(forecast.return_24h, 1) < 1"))
+    assert len(parameters(lagged)) == 2
+    assert with_parameters(lagged, {parameter.path: parameter.value for parameter in parameters(lagged)}) == lagged
