@@ -31,6 +31,7 @@ from strategy_pipeline.backtest.walk import (
 
 # Columns of a literal: its bit row, or where that is -1 the comparison of two planes of ranks.
 ROW, OP, LEFT, RIGHT, N_LITERAL = range(5)
+SHORT = np.uint64(16)  # bars held up to which looking at each is faster than at tables
 SPARSE = 4  # set bits a word up to which they are listed; of more, most would never be looked at
 
 
@@ -265,7 +266,12 @@ def run_express(
                     r = mark[entry] * unit - weight
                     total += r
                     square += r * r
-                    top, bottom = reach(reaching, entry, final)
+                    if final - entry < SHORT:
+                        top = bottom = mark[entry]
+                        for b in range(entry + one, final + one):
+                            top, bottom = max(top, mark[b]), min(bottom, mark[b])
+                    else:
+                        top, bottom = reach(reaching, entry, final)
                     highest, lowest = cash + held * top, cash + held * bottom
                     if weight == 1:
                         total += (sums_to[final, SUM] - sums_to[entry, SUM]) + (sums_to[final, SUM_REST] - sums_to[entry, SUM_REST])
