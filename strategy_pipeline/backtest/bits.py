@@ -252,6 +252,17 @@ def cross_ranks(left: np.ndarray, right: np.ndarray, known: np.ndarray, also: np
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def combine(step: int, depth: int, stack: np.ndarray) -> int:
+    """Join the two rows on top of the stack by AND or OR; returns how many are left."""
+    for w in range(stack.shape[1]):
+        if step == AND:
+            stack[depth - 2, w] &= stack[depth - 1, w]
+        else:
+            stack[depth - 2, w] |= stack[depth - 1, w]
+    return depth - 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def evaluate_rule(rows: np.ndarray, symbol: int, program: np.ndarray, stack: np.ndarray) -> None:
     """Leave in stack[0] the bars at which a rule is true; an empty program is never true.
 
@@ -267,14 +278,8 @@ def evaluate_rule(rows: np.ndarray, symbol: int, program: np.ndarray, stack: np.
             for w in range(n_words):
                 stack[depth, w] = rows[step, symbol, w]
             depth += 1
-        elif step == AND:
-            depth -= 1
-            for w in range(n_words):
-                stack[depth - 1, w] &= stack[depth, w]
         else:
-            depth -= 1
-            for w in range(n_words):
-                stack[depth - 1, w] |= stack[depth, w]
+            depth = combine(step, depth, stack)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from strategy_pipeline.backtest.bits import ABOVE, AND, compare_ranks, cross_ranks, set_bits, trailing_zeros
+from strategy_pipeline.backtest.bits import ABOVE, combine, compare_ranks, cross_ranks, set_bits, trailing_zeros
 from strategy_pipeline.backtest.ranges import SQUARE, SQUARE_REST, SUM, SUM_REST, earned, fall_of_equity, finish, largest_fall, reach
 from strategy_pipeline.backtest.tile import FIRST, LAST, SPAN_START, SPAN_STOP, STOP
 from strategy_pipeline.backtest.touch import first_touch
@@ -55,14 +55,8 @@ def _rule(
                     literals[step, OP], planes[left, symbol], planes[right, symbol], known[left, symbol], known[right, symbol], stack[depth]
                 )
             depth += 1
-        elif step == AND:
-            depth -= 1
-            for w in range(n_words):
-                stack[depth - 1, w] &= stack[depth, w]
         else:
-            depth -= 1
-            for w in range(n_words):
-                stack[depth - 1, w] |= stack[depth, w]
+            depth = combine(step, depth, stack)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -163,36 +163,17 @@ def _mark(
     marks: np.ndarray, benchmark: np.ndarray, entry: int, bars: int, cash: float, units: float, before: float, after: float,
     closed: bool, path: np.ndarray, returns: np.ndarray, kept: int, sums: np.ndarray,
 ) -> None:  # fmt: skip
-    """Equity of one position at its closes into path[:bars], returns into returns[kept : kept + bars], and the sums that involve the
-    benchmark (GAINS holds the sum of returns, ACTIVE is relative to a flat position's)."""
+    """Equity of one position at its closes, cash + units * mark, into path[:bars], its returns into returns[kept : kept + bars], and
+    their sums.
+
+    A position whose equity is written down has it as `marks`, with cash 0 and units 1.
+    """
     for i in range(bars):
         path[i] = cash + units * marks[entry + i]
     if closed:
         path[bars - 1] = after
-    returns[kept] = path[0] / before - 1
-    for i in range(1, bars):
-        returns[kept + i] = path[i] / path[i - 1] - 1
-    total = cross = square = 0.0
-    for i in range(bars):
-        r, b = returns[kept + i], benchmark[entry + i]
-        total += r
-        cross += r * b
-        square += (r - b) ** 2 - b * b
-    sums[GAINS] += total
-    sums[CROSS] += cross
-    sums[ACTIVE] += square
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
-def _follow(
-    worth: np.ndarray, benchmark: np.ndarray, entry: int, bars: int, before: float, after: float,
-    closed: bool, path: np.ndarray, returns: np.ndarray, kept: int, sums: np.ndarray,
-) -> None:  # fmt: skip
-    """As `_mark` for a traced position, whose equity at each close is written down."""
-    for i in range(bars):
-        path[i] = worth[entry + i]
-    if closed:
-        path[bars - 1] = after
+    # Returns of the path, and the sums that involve the benchmark: GAINS holds the sum of returns, ACTIVE is relative to a flat
+    # position's.
     returns[kept] = path[0] / before - 1
     for i in range(1, bars):
         returns[kept + i] = path[i] / path[i - 1] - 1
@@ -325,7 +306,7 @@ def accumulate(
             first = own
         else:
             if traced:
-                _follow(worth, benchmark, entry, bars, before, after, leave < stop, path, returns, kept, sums)
+                _mark(worth, benchmark, entry, bars, 0.0, 1.0, before, after, leave < stop, path, returns, kept, sums)
             else:
                 _mark(marks, benchmark, entry, bars, cash, units, before, after, leave < stop, path, returns, kept, sums)
             for j in range(own):

@@ -48,7 +48,7 @@ def test_orders_add_up_to_the_trades_profits(seed: int, pair: bool) -> None:
 @settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_vectorbt_portfolio_of_the_orders_has_the_equity(seed: int) -> None:
-    pytest.importorskip("vectorbt")
+    pytest.importorskip("vectorbt", reason="the extra `peers` is not installed")
     rng = np.random.default_rng(seed)
     bars = make_bars(rng, 1, 300)
     strategy = make_strategy(rng, bars)

@@ -130,7 +130,7 @@ def gappy_bars(seed: int, n_bars: int, scale: float = 1.0) -> Bars:
 
 @pytest.mark.parametrize("workload", ["W1", "W2", "W2b"])
 def test_vectorbt_agrees_on_longs_and_shorts(workload: str) -> None:
-    pytest.importorskip("vectorbt")
+    pytest.importorskip("vectorbt", reason="the extra `peers` is not installed")
     bars = gappy_bars(1, 3000)
     pairs = [(3, 9), (5, 12), (5, 30), (10, 20), (8, 50), (20, 60)]
     assert agree_with_vectorbt(bars, workload, "long", pairs) > 300
@@ -139,7 +139,7 @@ def test_vectorbt_agrees_on_longs_and_shorts(workload: str) -> None:
 
 @pytest.mark.parametrize("workload", ["W1", "W2b"])
 def test_backtesting_py_agrees_at_the_next_open(workload: str) -> None:
-    pytest.importorskip("backtesting")
+    pytest.importorskip("backtesting", reason="the extra `peers` is not installed")
     # Whole units of a small price: what rounding leaves uninvested is below the tolerance.
     assert agree_with_backtesting(gappy_bars(2, 1500, scale=1e-4), workload, [(3, 9), (5, 20), (10, 30)]) > 80
 

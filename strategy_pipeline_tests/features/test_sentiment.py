@@ -138,7 +138,10 @@ def test_dispersion_and_surprise_are_their_definitions():
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
     """A tiny untrained BERT classifier with its tokenizer, as `save_pretrained` leaves them."""
-    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+    transformers, torch = (
+        pytest.importorskip("transformers", reason="the extra `sentiment` is not installed"),
+        pytest.importorskip("torch", reason="the extra `sentiment` is not installed"),
+    )
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
@@ -189,7 +192,7 @@ def test_labels_are_read_as_sentiment():
 
 
 def test_what_is_no_classifier_is_told(tmp_path, monkeypatch):
-    pytest.importorskip("transformers")
+    pytest.importorskip("transformers", reason="the extra `sentiment` is not installed")
     with pytest.raises(CorruptFileError, match="save_pretrained"):
         text_scorer(str(tmp_path))
     original = builtins.__import__
