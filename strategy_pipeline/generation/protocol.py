@@ -33,6 +33,8 @@ class SearchSettings:
     trials
         Strategies that a method evaluates before it hands over its best; a stream that is followed further searches again,
         from another seed, with as many.
+    funding
+        What held positions pay, as `backtest` takes it on the request's bars; None is nothing.
     values
         Named series, float64 (n_symbols, n_bars) each; searches use those of `Request.series` that are here.
     seeds
@@ -46,6 +48,7 @@ class SearchSettings:
     trials: int = 1200
     costs: Costs | None = None
     fill: str = "next_open"
+    funding: np.ndarray | None = None
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
     seeds: Sequence[Strategy] = ()
     record: Callable[[str, Sequence[str]], None] | None = None
