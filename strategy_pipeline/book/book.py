@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from strategy_pipeline.book import frames, judging
 from strategy_pipeline.book.entry import FOLLOWS, BookError, BookRules, Entry, State
+from strategy_pipeline.book.likeness import correlations
 from strategy_pipeline.book.sequential import DAYS_PER_YEAR, CostWatch, Track
 
 _FOLLOWED: tuple[State, ...] = ("validated", "incubating", "active", "probation", "watchlist")
@@ -62,6 +63,34 @@ class Book:
     def followed(self) -> tuple[str, ...]:
         """Ids whose paper returns the next `advance` wants: everything not retired."""
         return self.ids(*_FOLLOWED)
+
+    def barred(self, returns: pd.DataFrame, *, rules: BookRules | None = None) -> dict[str, str]:
+        """Which of these strategies a search should not look at again, and why: id to one line, in the order of the columns.
+
+        returns
+            Daily returns over training days (a look is chosen before validation is read): index days, columns ids, fractions,
+            NaN where a strategy is not judged. Columns of the book's own strategies let their near-copies be seen.
+
+        Barred is what was validated before, whatever became of it, and what correlates above `max_correlation` with such a
+        strategy: a look at it would prove, or refute, the same idea again. The watchlist may be looked at.
+        """
+        rules = rules or BookRules()
+        columns = [str(sid) for sid in returns.columns]
+        known = [sid for sid in columns if sid in self.entries and self.entries[sid].state != "watchlist"]
+        found = {sid: f"{self.entries[sid].state} since {self.entries[sid].since}" for sid in known}
+        others = [sid for sid in columns if sid not in found]
+        if known and others:
+            values = returns.set_axis(columns, axis=1)
+            matrix = correlations(
+                values[others].to_numpy(dtype=np.float64), values[known].to_numpy(dtype=np.float64), least=rules.min_common_days
+            )
+            best = np.where(np.isnan(matrix), -np.inf, matrix)
+            for row, column in enumerate(best.argmax(axis=1)):
+                if best[row, column] > rules.max_correlation:
+                    twin = known[int(column)]
+                    why = f"correlation {best[row, column]:.2f} > {rules.max_correlation:g} with {self.entries[twin].state} {twin}"
+                    found[others[row]] = why
+        return {sid: found[sid] for sid in columns if sid in found}
 
     @property
     def validated_count(self) -> int:
@@ -264,16 +293,14 @@ def _or_worst(value: float) -> float:
 
 
 def _most_correlated(sid: str, others: list[str], returns: _Paper, rules: BookRules) -> tuple[str, float]:
-    own = returns.record(sid)
-    best, twin = -np.inf, ""
-    for other in others:
-        theirs = returns.record(other)
-        both = ~np.isnan(own) & ~np.isnan(theirs)
-        if both.sum() >= rules.min_common_days and np.ptp(own[both]) > 0 and np.ptp(theirs[both]) > 0:
-            value = float(np.corrcoef(own[both], theirs[both])[0, 1])
-            if value > best:
-                best, twin = value, other
-    return twin, best
+    if not others:
+        return "", -np.inf
+    theirs = np.column_stack([returns.record(other) for other in others])
+    found = correlations(returns.record(sid)[:, None], theirs, least=rules.min_common_days)[0]
+    if np.isnan(found).all():
+        return "", -np.inf
+    twin = int(np.nanargmax(found))
+    return others[twin], float(found[twin])
 
 
 def _admit(
