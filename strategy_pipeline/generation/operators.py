@@ -73,14 +73,14 @@ def _pick(rng: np.random.Generator, options: list[Any]) -> Any:
     return options[int(rng.integers(len(options)))]
 
 
-def _child(parent: Strategy, known: frozenset[str], attempt: Callable[[], dict[str, Any] | None]) -> Strategy:
+def _child(parent: Strategy, known: frozenset[str], attempt: Callable[[], Strategy | dict[str, Any] | None]) -> Strategy:
     """The first valid, new and not too large strategy of a few attempts; the parent where none is."""
     for _ in range(_TRIES):
         try:
             changes = attempt()
             if changes is None:
                 continue
-            child = replace(parent, **changes)
+            child = replace(parent, **changes) if isinstance(changes, dict) else changes
         except StrategyError:
             continue
         if child != parent and max(map(size, rules(child).values())) <= LARGEST and not problems(child, known):
@@ -120,7 +120,7 @@ def mutate_parameters(strategy: Strategy, rng: np.random.Generator, known_series
     if not tunable:
         return strategy
 
-    def attempt() -> dict[str, Any] | None:
+    def attempt() -> Strategy:
         values: dict[str, float] = {}
         for i in rng.choice(len(tunable), size=min(len(tunable), int(rng.integers(1, 4))), replace=False):
             parameter = tunable[int(i)]
@@ -131,9 +131,7 @@ def mutate_parameters(strategy: Strategy, rng: np.random.Generator, known_series
                 moved = value + spread * float(rng.standard_normal()) * (high - low)
             moved = min(max(moved, low), high)
             values[parameter.path] = float(round(moved)) if parameter.kind == "int" else float(f"{moved:.3g}")
-        made = with_parameters(strategy, values)
-        names = ("enter_long", "enter_short", "exit_long", "exit_short", *_LIMITS, "size")
-        return {name: getattr(made, name) for name in names}
+        return with_parameters(strategy, values)
 
     return _child(strategy, frozenset(known_series), attempt)
 

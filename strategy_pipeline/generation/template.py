@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators.expressions import Arithmetic, Number, Series, Value
@@ -104,6 +105,12 @@ class Template:
         return values
 
 
+@lru_cache(1 << 12)
+def _parsed(text: str) -> Condition:
+    """The condition of a text; every search draws from templates anew, and their sentences are the same."""
+    return parse_condition(text)
+
+
 class Sentence:
     """A template with its words chosen: parsed, ready to take numbers."""
 
@@ -122,7 +129,7 @@ class Sentence:
                 text = text.replace(f"<{word}>", chosen)
             names = tuple(name for name in sentinels if f"{{{name}}}" in text)
             used.update(names)
-            condition = parse_condition(text.format(**{name: f"{value:.0f}" for name, value in sentinels.items()}))
+            condition = _parsed(text.format(**{name: f"{value:.0f}" for name, value in sentinels.items()}))
             self._rules[rule] = (condition, names)
         unused = {slot.name for slot in template.slots} - used
         if unused and not template.derived:

@@ -9,12 +9,34 @@ anything is computed (that is the bank).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 # op -> number of operands. `lag(x, n)` and `change(x, n)` take a whole, non-negative Number second.
 ARITHMETIC = {
     "+": 2, "-": 2, "*": 2, "/": 2, "neg": 1, "abs": 1, "log": 1, "sqrt": 1, "sign": 1, "min": 2, "max": 2, "lag": 2, "change": 2,
 }  # fmt: skip
+
+
+class Hashed:
+    """A node that knows its hash once it was asked for: trees are keys of many tables, and each look-up would walk them anew.
+
+    A class takes it over by ``__hash__ = Hashed.__hash__``; its `_parts` are what its equality compares. The hash is never copied
+    or pickled (other processes hash text otherwise).
+    """
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+    def _parts(self) -> tuple[Any, ...]:
+        raise TypeError(f"Expected a node with parts, was {type(self).__name__}.")
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            found = hash(self._parts())
+            object.__setattr__(self, "_hash", found)
+            return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +47,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class Series(Hashed):
     """A price field, an indicator, or a named series.
 
     name
@@ -51,13 +73,23 @@ class Series:
     timeframe: str | None = None
     symbol: str | None = None
 
+    __hash__ = Hashed.__hash__
+
+    def _parts(self) -> tuple[Any, ...]:
+        return (self.name, self.inputs, self.params, self.output, self.timeframe, self.symbol)
+
 
 @dataclass(frozen=True, slots=True)
-class Arithmetic:
+class Arithmetic(Hashed):
     """An operation of `ARITHMETIC` on operands; NaN in, NaN out; x / 0 and log of <= 0 are NaN."""
 
     op: str
     operands: tuple[Value, ...]
+
+    __hash__ = Hashed.__hash__
+
+    def _parts(self) -> tuple[Any, ...]:
+        return (self.op, self.operands)
 
 
 Value: TypeAlias = Number | Series | Arithmetic

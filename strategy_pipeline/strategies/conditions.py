@@ -8,33 +8,53 @@ Kleene. A rule fires only where it is true. A crossing needs two valid neighbour
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from strategy_pipeline.indicators.expressions import Value
+from strategy_pipeline.indicators.expressions import Hashed, Value
 
 COMPARISONS = (">", "<", ">=", "<=", "crosses_above", "crosses_below")
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Hashed):
     op: str  # one of COMPARISONS
     left: Value
     right: Value
 
+    __hash__ = Hashed.__hash__
+
+    def _parts(self) -> tuple[Any, ...]:
+        return (self.op, self.left, self.right)
+
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(Hashed):
     term: Condition
 
+    __hash__ = Hashed.__hash__
+
+    def _parts(self) -> tuple[Any, ...]:
+        return ("Not", self.term)
+
 
 @dataclass(frozen=True, slots=True)
-class And:
+class And(Hashed):
     terms: tuple[Condition, ...]  # two or more, in canonical order, no duplicates
 
+    __hash__ = Hashed.__hash__
+
+    def _parts(self) -> tuple[Any, ...]:
+        return ("And", self.terms)
+
 
 @dataclass(frozen=True, slots=True)
-class Or:
+class Or(Hashed):
     terms: tuple[Condition, ...]
+
+    __hash__ = Hashed.__hash__
+
+    def _parts(self) -> tuple[Any, ...]:
+        return ("Or", self.terms)
 
 
 Condition: TypeAlias = Compare | Not | And | Or

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from strategy_pipeline.errors import StrategyError
@@ -68,9 +69,14 @@ class Parameter:
 def parameters(strategy: Strategy) -> list[Parameter]:
     """Every tunable number of `strategy`, in reading order: indicator parameters, lags, thresholds, factors, then
     stop, take, trail, breakeven, hold, cooldown and size. A zero that only tells signs apart (``macd > 0``) is no parameter."""
+    return list(_parameters(strategy))
+
+
+@lru_cache(1 << 12)
+def _parameters(strategy: Strategy) -> tuple[Parameter, ...]:
     found: dict[object, Parameter] = {}
-    _rebuild(strategy, lambda key, parameter: found.setdefault(key, parameter).value)
-    return list(found.values())
+    _changed(strategy, lambda key, parameter: found.setdefault(key, parameter).value)
+    return tuple(found.values())
 
 
 def with_parameters(strategy: Strategy, values: Mapping[str, float]) -> Strategy:
@@ -94,7 +100,7 @@ def with_parameters(strategy: Strategy, values: Mapping[str, float]) -> Strategy
             raise StrategyError(f"Expected a whole number for {path} ({parameter.name}), was {number:g}; round it.")
         return number
 
-    result = _rebuild(strategy, change)
+    result = replace(strategy, **_changed(strategy, change))  # type: ignore[arg-type]
     if remaining:
         paths = [parameter.path for parameter in parameters(strategy)]
         path = next(iter(remaining))
@@ -108,7 +114,8 @@ def with_parameters(strategy: Strategy, values: Mapping[str, float]) -> Strategy
 _Change = Callable[[object, Parameter], float]
 
 
-def _rebuild(strategy: Strategy, change: _Change) -> Strategy:
+def _changed(strategy: Strategy, change: _Change) -> dict[str, object]:
+    """The strategy's fields that hold numbers, with the numbers that `change` gives; whatever stays the same is the same object."""
     new: dict[str, object] = {name: _condition(rule, name, change) for name, rule in rules(strategy).items()}
     for name in ("stop", "take", "trail", "breakeven"):
         level = getattr(strategy, name)
@@ -120,7 +127,7 @@ def _rebuild(strategy: Strategy, change: _Change) -> Strategy:
         parameter = _number("cooldown", "cooldown (bars)", strategy.cooldown, *_COOLDOWN_RANGE, "log", whole=True)
         new["cooldown"] = int(change("cooldown", parameter))
     new["size"] = _size(strategy.size, change)
-    return replace(strategy, **new)  # type: ignore[arg-type]
+    return new
 
 
 def _number(path: str, name: str, value: float, low: float, high: float, scale: Scale, *, whole: bool = False) -> Parameter:
@@ -146,15 +153,23 @@ def _size(size: Size, change: _Change) -> Size:
 
 def _condition(condition: Condition, path: str, change: _Change) -> Condition:
     if isinstance(condition, Not):
-        return Not(_condition(condition.term, f"{path}.term", change))
+        term = _condition(condition.term, f"{path}.term", change)
+        return condition if term is condition.term else Not(term)
     if not isinstance(condition, Compare):
-        terms = enumerate(condition.terms)
-        return type(condition)(tuple(_condition(term, f"{path}.terms[{i}]", change) for i, term in terms))
+        terms = tuple([_condition(term, f"{path}.terms[{i}]", change) for i, term in enumerate(condition.terms)])
+        return condition if _same(terms, condition.terms) else type(condition)(terms)
     left = _value(condition.left, f"{path}.left", change)
     right = condition.right
     if isinstance(right, Number) and not isinstance(condition.left, Number):
-        return Compare(condition.op, left, Number(_threshold(condition.left, right.value, f"{path}.right", change)))
-    return Compare(condition.op, left, _value(right, f"{path}.right", change))
+        threshold = _threshold(condition.left, right.value, f"{path}.right", change)
+        right = right if threshold == right.value else Number(threshold)
+    else:
+        right = _value(right, f"{path}.right", change)
+    return condition if left is condition.left and right is condition.right else Compare(condition.op, left, right)
+
+
+def _same(new: tuple[object, ...], old: tuple[object, ...]) -> bool:
+    return all(one is other for one, other in zip(new, old, strict=True))
 
 
 def _threshold(value: Value, threshold: float, path: str, change: _Change) -> float:
@@ -193,11 +208,14 @@ def _value(value: Value, path: str, change: _Change) -> Value:
         return value
     if isinstance(value, Series):
         indicator = entry(value.name)
-        inputs = tuple(_value(term, f"{path}.inputs[{i}]", change) for i, term in enumerate(value.inputs))
+        inputs = tuple([_value(term, f"{path}.inputs[{i}]", change) for i, term in enumerate(value.inputs)])
+        same = _same(inputs, value.inputs)
         if indicator is None or not value.params:
-            return replace(value, inputs=inputs)
+            return value if same else Series(value.name, inputs, value.params, value.output, value.timeframe, value.symbol)
         # one computation with several outputs is still one set of numbers
-        shared = replace(value, output=None)
+        shared = value
+        if value.output is not None:
+            shared = Series(value.name, value.inputs, value.params, None, value.timeframe, value.symbol)
         params = []
         for declared, number in zip(indicator.params, value.params, strict=False):
             scale: Scale = "log" if declared.scale.startswith("log") else "linear"
@@ -210,7 +228,9 @@ def _value(value: Value, path: str, change: _Change) -> Value:
                     f"Expected {name} within {limits}, was {changed:g}; its search range is {declared.low:g} to {declared.high:g}."
                 )
             params.append(changed)
-        return replace(value, inputs=inputs, params=tuple(params))
+        if same and tuple(params) == value.params:
+            return value
+        return Series(value.name, inputs, tuple(params), value.output, value.timeframe, value.symbol)
     return _arithmetic(value, path, change)
 
 
@@ -221,12 +241,14 @@ def _arithmetic(value: Arithmetic, path: str, change: _Change) -> Value:
         if not isinstance(term, Number):
             terms.append(_value(term, here, change))
         elif value.op in ("lag", "change"):
-            terms.append(Number(change(("bars", value, i), _number(here, f"{value.op} (bars)", term.value, *_LAGS, "log", whole=True))))
+            number = change(("bars", value, i), _number(here, f"{value.op} (bars)", term.value, *_LAGS, "log", whole=True))
+            terms.append(term if number == term.value else Number(number))
         elif value.op in ("*", "/") and term.value != 0.0:
-            terms.append(Number(change(("factor", value, i), _factor(here, term.value))))
+            number = change(("factor", value, i), _factor(here, term.value))
+            terms.append(term if number == term.value else Number(number))
         else:
             terms.append(term)
-    return Arithmetic(value.op, tuple(terms))
+    return value if _same(tuple(terms), value.operands) else Arithmetic(value.op, tuple(terms))
 
 
 def _factor(path: str, factor: float) -> Parameter:
