@@ -126,7 +126,8 @@ def finish(sums: Mapping[str, np.ndarray], periods_per_year: float) -> dict[str,
         variance = np.where(s["m2"] > ZERO_VARIANCE * s["mean_square"], s["m2"], np.nan)
         deviation = np.sqrt(variance * unbias)
         out["total_return"] = s["equity"] - 1
-        out["annual_return"] = np.maximum(s["equity"], 0) ** (year / n) - 1
+        annual = np.maximum(s["equity"], 0) ** (year / n) - 1
+        out["annual_return"] = np.where(np.isfinite(annual), annual, np.nan)  # a good minute, compounded over a year, overflows
         out["volatility"] = np.where(np.isnan(variance) & (n > 1), 0.0, deviation * np.sqrt(year))
         out["sharpe"] = s["mean"] / deviation * np.sqrt(year)
         out["sortino"] = ratio(s["mean"], np.sqrt(s["downside"])) * np.sqrt(year)

@@ -8,6 +8,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 
+def compounded(level: float, power: float) -> float:
+    try:
+        return level**power
+    except OverflowError:
+        return math.nan
+
+
 def of_returns(returns: Sequence[float], year: float, benchmark: Sequence[float] | None = None) -> dict[str, float]:
     """The metrics of a return series, formula by formula; where one divides by zero, NaN."""
     r = [float(x) for x in returns]
@@ -31,7 +38,7 @@ def of_returns(returns: Sequence[float], year: float, benchmark: Sequence[float]
     below = math.floor(0.05 * (n - 1))
     found = {
         "total_return": level - 1,
-        "annual_return": level ** (year / n) - 1,
+        "annual_return": compounded(level, year / n) - 1,
         "volatility": 0.0 if constant and n > 1 else deviation * math.sqrt(year),
         "sharpe": mean / deviation * math.sqrt(year),
         "sortino": divided(mean, down) * math.sqrt(year),

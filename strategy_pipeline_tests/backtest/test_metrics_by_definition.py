@@ -76,6 +76,13 @@ def test_a_metric_that_does_not_exist_is_named() -> None:
         metrics_from_returns(np.zeros(3), 365, names=("luck",))
 
 
+def test_an_annual_return_beyond_any_number_is_nan_and_never_infinite() -> None:
+    found = metrics_from_returns(np.array([0.0, 0.5]), 8760)
+    assert np.isnan(found["annual_return"]).all()
+    assert np.isnan(found["calmar"]).all()
+    assert found["total_return"] == 0.5
+
+
 def test_capacity_is_where_the_mean_fill_takes_a_hundredth_of_its_bar() -> None:
     bars = make_bars(np.random.default_rng(5), 1, 600, holes=False)
     bars = bars.with_fields(volume=np.full(bars.volume.shape, 1_000.0))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from strategy_pipeline.config import Settings
 from strategy_pipeline.cycle import STAGES, Workspace, embedding, fits, predictions, records, run_missing, run_stage, strategies
 from strategy_pipeline.errors import MissingInputError
 from strategy_pipeline.store import CONTAINERS, EVERY_PARTITION
@@ -228,7 +231,10 @@ def test_the_population_says_which_families_the_market_has_no_data_for(two_days:
     assert {k.removeprefix("skipped_"): v for k, v in facts.items() if k.startswith("skipped_")} == skipped
 
 
-def test_what_a_person_had_tuned_is_a_candidate_of_the_next_day(two_days: Workspace) -> None:
+def test_what_a_person_had_tuned_is_a_candidate_of_the_next_day(two_days: Workspace, tmp_path: Path) -> None:
+    # A home of its own: what is asked for here is counted in its ledger, which other tests read.
+    shutil.copytree(two_days.settings.home, tmp_path / "home")
+    two_days = Workspace(Settings(home=tmp_path / "home", profile="tiny"))
     asked = sorted(set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"]))[:8]
     found = embedding.optimize(two_days, SECOND, asked)
     assert set(found["strategy_id"]) == set(asked)
