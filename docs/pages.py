@@ -56,7 +56,7 @@ def settings_page() -> str:
     lines += [
         "",
         "Limits, costs, population and the like may change from day to day without losing the book. What makes another market",
-        "(source, data, venue, exchange, symbols, timeframe, history_from, profile, feature_set, seed) starts a universe of its own.",
+        "(source, data, venue, exchange, market, symbols, timeframe, history_from, profile, feature_set, seed) starts a universe of its own.",
         "",
         "## Profiles",
         "",

@@ -88,7 +88,10 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".strategy_pipeline"), description="folder that holds all state")
     source: Literal["sample", "files", "indices", "ccxt"] = Field("sample", description="where market data comes from")
     data: Path | None = Field(None, description="folder (or file) that source=files reads")
-    venue: str | None = Field(None, description="which venue when a folder holds a symbol on several (default: spot)")
+    venue: str | None = Field(None, description="which venue when a folder holds a symbol on several (default: as market says)")
+    market: Literal["spot", "perpetual"] = Field(
+        "spot", description="what is traded; perpetual: prices of perpetuals, and what is held pays or earns settled funding"
+    )
     exchange: str = Field("binance", description="ccxt exchange id that source=ccxt reads")
     symbols: Annotated[tuple[str, ...], NoDecode] = Field((), description="BASE/QUOTE, comma separated; empty: the source's default")
     timeframe: str = Field("1h", description=f"bar length, one of {', '.join(TIMEFRAMES)}")

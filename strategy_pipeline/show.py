@@ -148,10 +148,16 @@ def backtest_one(workspace: Workspace, day: dt.date, given: str, *, show_trades:
             run_missing(workspace, "bars", day)
             series = {}
     from strategy_pipeline.backtest import backtest
+    from strategy_pipeline.cycle.funding import funding_of
     from strategy_pipeline.cycle.workspace import costs_of
 
     bars, settings = workspace.bars(day), workspace.settings
-    result = backtest([strategy], bars, costs=costs_of(workspace), fill=settings.fill, series=series, workers=settings.workers)
+    if settings.market != "spot":
+        run_missing(workspace, "fundamentals", day)
+    result = backtest(
+        [strategy], bars, costs=costs_of(workspace), fill=settings.fill, series=series, funding=funding_of(workspace, day),
+        workers=settings.workers,
+    )  # fmt: skip
     for reason in result.failures.values():
         raise StrategyError(reason)
     if report is not None:

@@ -90,6 +90,11 @@ class BacktestResult:
         """The bars traded, as a half-open range of positions."""
         return int(self._arena.spans[0, tile.FIRST]), int(self._arena.spans[0, tile.STOP])
 
+    @property
+    def funding(self) -> np.ndarray | None:
+        """The rates it was charged, float64 (n_symbols, n_bars); None without any."""
+        return self._terms.funding
+
     @cached_property
     def daily_returns(self) -> np.ndarray:
         self._complete_sums()

@@ -19,7 +19,7 @@ from strategy_pipeline.backtest.robustness import MIN_TRADES, PERCENTILES, trade
 from strategy_pipeline.compute import map_shards, worker_count
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators import Number, Series
-from strategy_pipeline.resampling import bootstrap_bars
+from strategy_pipeline.resampling import bootstrap_bars_with
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import And, Compare, Condition, Strategy
 
@@ -34,8 +34,9 @@ def bootstrap_prices(
 ) -> pd.DataFrame:
     """Run strategies again on `n` joint stationary bootstraps of their bars (`resampling.bootstrap_bars`).
 
-    The blocks are the same for every symbol, so cross-correlation stays. Returns are the mean over the strategy's symbols of
-    the total returns (an account split equally and never rebalanced); drawdowns are the mean of the largest ones.
+    The blocks are the same for every symbol, so cross-correlation stays; funding comes with the bars it was settled at. Returns
+    are the mean over the strategy's symbols of the total returns (an account split equally and never rebalanced); drawdowns
+    are the mean of the largest ones.
 
     Parameters
     ----------
@@ -61,8 +62,7 @@ def bootstrap_prices(
     chosen = [result.strategies[id] for id in ids]
 
     def one(k: int) -> np.ndarray:
-        bars = bootstrap_bars(result.bars, generator(seed, "bootstrap_prices", k), mean_block)
-        return _outcome(result.rerun(chosen, bars=bars, metrics=WANTED, workers=inner), ids)
+        return _outcome(result.rerun(chosen, metrics=WANTED, workers=inner, **_history(result, seed, k, mean_block)), ids)
 
     outer = max(1, min(worker_count(workers), AT_ONCE))
     inner = max(1, worker_count(workers) // outer)
@@ -86,14 +86,20 @@ def bootstrap_bands(result: BacktestResult, id: str, *, n: int, seed: int, mean_
     _check(result, [id], n, 1.0)
 
     def one(k: int) -> np.ndarray | None:
-        bars = bootstrap_bars(result.bars, generator(seed, "bootstrap_prices", k), mean_block)
-        again = result.rerun([result.strategies[id]], bars=bars, workers=1)
+        again = result.rerun([result.strategies[id]], workers=1, **_history(result, seed, k, mean_block))
         return np.cumprod(1 + again.daily_returns[0]) if again.strategy_ids else None
 
     found = [path for path in map_shards(one, range(n), workers=min(worker_count(workers), AT_ONCE)) if path is not None]
     days = pd.DatetimeIndex(result.days if found else result.days[:0]).tz_localize("UTC")
     values = np.percentile(found, PERCENTILES, axis=0).T if found else np.empty((0, len(PERCENTILES)))
     return pd.DataFrame(values, index=days, columns=list(PERCENTILES))
+
+
+def _history(result: BacktestResult, seed: int, k: int, mean_block: float) -> dict[str, Any]:
+    """The k-th history: its bars, and the funding that was settled at the bars drawn."""
+    known = {} if result.funding is None else {"funding": result.funding}
+    bars, carried = bootstrap_bars_with(result.bars, known, generator(seed, "bootstrap_prices", k), mean_block)
+    return {"bars": bars, **carried}
 
 
 def skip_entries(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.cycle import predictions, strategies
+from strategy_pipeline.cycle.funding import funding_note, paid_daily
 from strategy_pipeline.cycle.portfolio import daily_closes
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import Workspace
@@ -96,6 +97,8 @@ def _inputs(workspace: Workspace, day: dt.date) -> ReportInputs:
     quarantined = int(workspace.require("bars", day).facts.get("quarantined", 0))
     notes = [*workspace.source.notes(), *([f"{quarantined} rows of the day were set apart by the quality rules"] if quarantined else [])]
     notes += familiarity_notes(workspace, day)
+    if note := funding_note(workspace, day):
+        notes.append(f"perpetuals: {note}")
     return ReportInputs(
         day=day,
         source=workspace.source.name,
@@ -142,7 +145,11 @@ def _curves(workspace: Workspace, day: dt.date, leaderboard: pd.DataFrame) -> pd
     own = pd.Series(results.returns[results.ids.index(first)], index=pd.DatetimeIndex(results.days))
     closes = daily_closes(workspace, day)
     closes.index = pd.DatetimeIndex(closes.index)
-    held = closes.pct_change(fill_method=None).mean(axis=1).reindex(own.index)
+    moves = closes.pct_change(fill_method=None)
+    paid = paid_daily(workspace, day)
+    if paid is not None:
+        moves -= paid.reindex(moves.index)
+    held = moves.mean(axis=1).reindex(own.index)
     return pd.DataFrame({first: own, "hold all, equal parts": held})
 
 

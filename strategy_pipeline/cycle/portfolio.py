@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.cycle import predictions, strategies
+from strategy_pipeline.cycle.funding import funding_of, paid_daily
 from strategy_pipeline.cycle.market import quarantine_table, stamped
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
@@ -80,7 +81,9 @@ def portfolio(workspace: Workspace, day: dt.date) -> StageReport:
     bars = workspace.bars(day)
     bars = bars.through(bars.times[np.flatnonzero(np.isfinite(bars.close).any(axis=0))[-1]])
     series = {name: values[:, : bars.n_bars] for name, values in predictions.named_series(workspace, day).items()}
-    held = next_positions(active, bars, costs=costs_of(workspace), fill=settings.fill, series=series)
+    rates = funding_of(workspace, day)
+    paid = None if rates is None else rates[:, : bars.n_bars]
+    held = next_positions(active, bars, costs=costs_of(workspace), fill=settings.fill, series=series, funding=paid)
     made = construct_portfolio(
         held.fillna(0.0), daily_returns(workspace, day), limits_of(workspace, day),
         strategy_returns=_strategy_returns(workspace, day, list(held.index)), portfolio_returns=own_returns(workspace, day),
@@ -102,8 +105,11 @@ def portfolio(workspace: Workspace, day: dt.date) -> StageReport:
 
 
 def own_returns(workspace: Workspace, day: dt.date) -> pd.Series:
-    """The portfolio's daily returns through `day`: each day's symbol returns times the weights targeted the day before."""
+    """The portfolio's daily returns through `day`: each day's symbol returns, less funding, times the weights targeted the day before."""
     returns = daily_returns(workspace, day)
+    paid = paid_daily(workspace, day)
+    if paid is not None:
+        returns = returns - paid.reindex(returns.index)
     found = {}
     for stamp, row in returns.iterrows():
         before = pd.Timestamp(str(stamp)).date() - DAY

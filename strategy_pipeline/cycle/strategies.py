@@ -18,6 +18,8 @@ import pandas as pd
 
 from strategy_pipeline.book import STATES, Book
 from strategy_pipeline.cycle import predictions
+from strategy_pipeline.cycle.features import history_key
+from strategy_pipeline.cycle.funding import funding_note, funding_of
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 from strategy_pipeline.errors import StrategyError
@@ -170,8 +172,12 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     }  # fmt: skip
     ran = f"{len(result.strategy_ids):,} strategies on {len(workspace.symbols)} symbols"
     summary = f"{ran}, {int(traded.sum()):,} trades, {len(result.failures)} failed"
+    if note := funding_note(workspace, day):
+        summary += f"; {note}"
     best = pooled.sort_values("sharpe", ascending=False).head(8).reset_index()[["strategy_id", "sharpe", "total_return", "max_drawdown"]]
     read = {"bars_history": workspace.bars(day).fingerprint}
+    if workspace.settings.market != "spot":
+        read[history_key("funding")] = workspace.observed_digest("funding", day)
     return StageReport(summary, facts, table=best, artifacts=tuple(artifacts), inputs=read)
 
 
@@ -185,6 +191,7 @@ def run(workspace: Workspace, day: dt.date, members: list[Strategy], *, costs: C
         costs=costs or costs_of(workspace),
         fill=workspace.settings.fill,
         series=predictions.named_series(workspace, day),
+        funding=funding_of(workspace, day),
         workers=workspace.settings.workers,
     )
 
@@ -285,6 +292,8 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
     series = predictions.named_series(workspace, day)
     train = bars.between(None, cut.train_end)
     train_series = {name: values[:, : train.n_bars] for name, values in series.items()}
+    rates = funding_of(workspace, day)
+    paid = None if rates is None else rates[:, : train.n_bars]
     rows: list[dict[str, Any]] = []
     tuned: dict[str, Strategy] = {}
     trials: list[str] = []
@@ -293,7 +302,8 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
         storage = workspace.folder / "optuna" / f"{day}-{strategy.id}.journal"
         found = optimize(
             strategy, train, trials=workspace.settings.sizes.optimize_trials, storage=storage, seed=seed,
-            costs=costs_of(workspace), fill=workspace.settings.fill, series=train_series, workers=workspace.settings.workers,
+            costs=costs_of(workspace), fill=workspace.settings.fill, series=train_series, funding=paid,
+            workers=workspace.settings.workers,
         )  # fmt: skip
         tuned[found.best.id] = found.best
         trials += found.strategy_ids

@@ -67,6 +67,8 @@ class Workspace:
     def universe(self) -> str:
         """Folder name of this market: readable, and distinct for distinct markets."""
         values = self.settings.model_dump(mode="json", include=set(_IDENTITY))
+        if self.settings.market != "spot":
+            values["market"] = self.settings.market
         if self.settings.data is not None:
             values["data"] = str(self.settings.data.resolve())
         digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]

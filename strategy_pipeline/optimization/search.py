@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.backtest import Costs, backtest, metrics_from_returns
+from strategy_pipeline.backtest import BacktestResult, Costs, backtest, metrics_from_returns
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.market import Bars
 from strategy_pipeline.optimization import cma, journal
@@ -75,6 +75,7 @@ def optimize(
     costs: Costs | None = None,
     fill: str = "next_open",
     series: Mapping[str, np.ndarray] | None = None,
+    funding: np.ndarray | None = None,
     sampler: str | None = None,
     batch: int = 16,
     workers: int = 0,
@@ -90,6 +91,8 @@ def optimize(
     storage
         Journal file; a search found there with the same inputs goes on where it stopped and ends in the same
         study as one never stopped. None keeps it in memory.
+    funding
+        What held positions pay, as `backtest` takes it.
     sampler
         ``tpe`` (default for one objective), ``nsga2`` (default for several), ``nsga3`` (for three and more), ``gp`` (few trials) or
         ``cmaes`` (one objective, many trials of numbers that act together).
@@ -117,7 +120,7 @@ def optimize(
         raise OptimizationError(f"Expected at least 1 trial and a batch of at least 1, was {trials} and {batch}; raise them")
     space = parameters(strategy)
     sizes = [min(batch, trials - start) for start in range(0, trials, batch)] if space else [1]
-    run = _Evaluation(bars, names, folds, costs or Costs(), fill, series, workers, prune)
+    run = _Evaluation(bars, names, folds, costs or Costs(), fill, series, workers, prune, funding)
     key = _key(strategy, run, sampler, batch, seed)
     directions: list[journal.Direction] = ["maximize" if OBJECTIVES[name] else "minimize" for name in names]
     with journal.quiet(), warnings.catch_warnings():
@@ -147,6 +150,17 @@ class _Evaluation:
     series: Mapping[str, np.ndarray] | None
     workers: int
     prune: bool = False
+    funding: np.ndarray | None = None
+
+    def _run(self, candidates: Sequence[Strategy], **options: Any) -> BacktestResult:
+        settings: dict[str, Any] = {
+            "costs": self.costs,
+            "fill": self.fill,
+            "series": self.series,
+            "funding": self.funding,
+            "workers": self.workers,
+        }
+        return backtest(candidates, self.bars, **settings, **options)
 
     @property
     def sign(self) -> float:
@@ -164,7 +178,7 @@ class _Evaluation:
         days = np.unique(np.asarray(self.bars.times).astype("datetime64[D]"))
         tests = self.folds.tests(len(days))[: self.half]
         end = (days[tests[-1][-1]] + np.timedelta64(1, "D")).astype("datetime64[ns]")
-        result = backtest(distinct, self.bars, costs=self.costs, fill=self.fill, series=self.series, workers=self.workers, end=end)
+        result = self._run(distinct, end=end)
         values = [metrics_from_returns(result.daily_returns[:, part], 365.0)[self.names[0]] for part in tests]
         found = median_over_folds(np.stack(values, axis=1).astype(np.float64))
         return dict(zip(result.strategy_ids, found.tolist(), strict=True))
@@ -174,7 +188,7 @@ class _Evaluation:
         distinct = list({candidate.id: candidate for candidate in candidates}.values())
         if not distinct:
             return {}
-        result = backtest(distinct, self.bars, costs=self.costs, fill=self.fill, series=self.series, workers=self.workers)
+        result = self._run(distinct)
         values = [median_over_folds(fold_values(result.daily_returns, name, self.folds)) for name in self.names]
         return {sid: tuple(float(column[row]) for column in values) for row, sid in enumerate(result.strategy_ids)}
 
@@ -287,6 +301,8 @@ def _key(strategy: Strategy, run: _Evaluation, sampler: str, batch: int, seed: i
         digest.update(b"prune")
     for name, values in sorted((run.series or {}).items()):
         digest.update(name.encode() + np.ascontiguousarray(values, dtype=np.float64).tobytes())
+    if run.funding is not None:
+        digest.update(b"funding" + np.ascontiguousarray(run.funding, dtype=np.float64).tobytes())
     return f"{strategy.id}-{digest.hexdigest()[:16]}"
 
 

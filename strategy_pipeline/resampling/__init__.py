@@ -8,7 +8,7 @@ is concluded from a split (selection).
 from __future__ import annotations
 
 from strategy_pipeline.resampling.bootstrap import block_bootstrap_indices, stationary_bootstrap_indices
-from strategy_pipeline.resampling.markets import bootstrap_bars, null_market
+from strategy_pipeline.resampling.markets import bootstrap_bars, bootstrap_bars_with, null_market
 from strategy_pipeline.resampling.splits import Split, SplitError, combinatorial_purged, purged_kfold, walk_forward_splits
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "SplitError",
     "block_bootstrap_indices",
     "bootstrap_bars",
+    "bootstrap_bars_with",
     "combinatorial_purged",
     "null_market",
     "purged_kfold",

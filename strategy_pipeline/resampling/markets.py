@@ -7,6 +7,7 @@ new signs, of these shapes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,12 +37,21 @@ def bootstrap_bars(bars: Bars, rng: np.random.Generator, mean_block: float) -> B
     bar is missing) is replaced, for that symbol, by the bar numbered t modulo their count among those that have one. Quote
     volume is rescaled to the new price. A symbol's path starts from its own first bar, which is kept.
     """
+    return bootstrap_bars_with(bars, {}, rng, mean_block)[0]
+
+
+def bootstrap_bars_with(
+    bars: Bars, series: Mapping[str, np.ndarray], rng: np.random.Generator, mean_block: float
+) -> tuple[Bars, dict[str, np.ndarray]]:
+    """`bootstrap_bars`, and what else happened at the bars that were drawn: `series`, float64 (n_symbols, n_bars) each, in their
+    new order; NaN where the bar is missing, and at a symbol's first bar."""
     index = stationary_bootstrap_indices(bars.n_bars, mean_block, 1, rng)[0]
     shapes, first = _shapes(bars)
     exists = np.isfinite(bars.close)
     new = np.full((4, *bars.close.shape), np.nan)
     origin = np.full(bars.close.shape, np.nan)
     volumes = {name: np.full(bars.close.shape, np.nan) for name in VOLUMES if getattr(bars, name) is not None}
+    carried = {name: np.full(bars.close.shape, np.nan) for name in series}
     for s in range(bars.n_symbols):
         usable = np.isfinite(shapes[3, s])
         if first[s] < 0:
@@ -57,12 +67,14 @@ def bootstrap_bars(bars: Bars, rng: np.random.Generator, mean_block: float) -> B
         for name, values in volumes.items():
             values[s, at] = getattr(bars, name)[s, source]
             values[s, at[0]] = getattr(bars, name)[s, at[0]]
+        for name, values in carried.items():
+            values[s, at[1:]] = series[name][s, source[1:]]
         origin[s, at] = bars.close[s, source]
         origin[s, at[0]] = bars.close[s, at[0]]
     prices = _rebuild(bars, new, first)
     if "quote_volume" in volumes:
         volumes["quote_volume"] = volumes["quote_volume"] * (prices["close"] / origin)
-    return bars.with_fields(**prices, **volumes)
+    return bars.with_fields(**prices, **volumes), carried
 
 
 def null_market(bars: Bars, rng: np.random.Generator) -> Bars:

@@ -16,7 +16,7 @@ from strategy_pipeline.backtest import (
     walk_forward_matrix,
 )
 from strategy_pipeline.errors import SettingsError, StrategyError
-from strategy_pipeline.resampling import bootstrap_bars, combinatorial_purged
+from strategy_pipeline.resampling import bootstrap_bars, bootstrap_bars_with, combinatorial_purged
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import parse
 from strategy_pipeline_tests.backtest.worlds import make_bars
@@ -72,6 +72,18 @@ def test_bootstrapped_prices_give_what_a_run_on_them_gives(result) -> None:
     np.testing.assert_allclose(table["probability_of_loss"], (np.array(totals) < 0).mean(axis=0))
     with pytest.raises(StrategyError, match="a strategy of this result"):
         bootstrap_prices(result, ["nobody"], n=1, seed=0)
+
+
+def test_bootstrapped_prices_are_charged_the_funding_of_the_bars_drawn(result) -> None:
+    bars, ids = result.bars, result.strategy_ids[:2]
+    rates = np.where(np.arange(bars.n_bars) % 8 == 0, 2e-3, np.nan) * np.ones((bars.n_symbols, 1))
+    charged = backtest([result.strategies[id] for id in ids], bars, costs=result.costs, funding=rates)
+    table = bootstrap_prices(charged, ids, n=1, seed=5, mean_block=48)
+    other, carried = bootstrap_bars_with(bars, {"funding": rates}, generator(5, "bootstrap_prices", 0), 48)
+    again = backtest([result.strategies[id] for id in ids], other, costs=result.costs, funding=carried["funding"])
+    np.testing.assert_allclose(table["return_p50"], [again.metrics.loc[id, "total_return"].mean() for id in ids], rtol=1e-9)
+    free = bootstrap_prices(result, ids, n=1, seed=5, mean_block=48)["return_p50"]
+    assert (table["return_p50"] - free).abs().min() > 0.01
 
 
 def test_missing_no_trade_is_the_path_itself_and_missing_some_spreads_it(result) -> None:

@@ -34,7 +34,7 @@ class Sleeps(list[float]):
 
 
 def open_at(exchange: LocalExchange, home: Path, sleeps: Sleeps | None = None, **keywords: Any) -> ExchangeSource:
-    settings = Settings(source="ccxt", exchange="binance", home=home, symbols=["BTC/USDT"])
+    settings = Settings(source="ccxt", exchange="binance", home=home, symbols=["BTC/USDT"], market=keywords.pop("market", "spot"))
     options = {"rateLimit": 1, "timeout": keywords.pop("timeout", 10_000)}
     return ExchangeSource(settings, url=exchange.url, options=options, sleep=sleeps if sleeps is not None else Sleeps(), **keywords)
 
@@ -209,6 +209,19 @@ def test_funding_is_read_from_the_perpetual(exchange: LocalExchange, tmp_path: P
     assert rows["rate"].tolist() == [float(row["fundingRate"]) for row in exchange.funding[:93]]
     assert set(rows["interval_hours"]) == {8.0}
     assert set(rows["symbol"]) == {"BTC/USDT"}
+
+
+def test_on_a_perpetual_market_bars_are_the_perpetuals_own_and_downloads_do_not_mix(exchange: LocalExchange, tmp_path: Path) -> None:
+    span = ("1h", ["BTC/USDT"], "2024-01-01", "2024-01-09")
+    spot = open_at(exchange, tmp_path).bars(*span)
+    source = open_at(exchange, tmp_path, market="perpetual")
+    rows = source.bars(*span)
+    assert source.symbols() == ("BTC/USDT",)  # ETH has no perpetual there
+    np.testing.assert_allclose(rows["close"], spot["close"] * 1.1, rtol=1e-6)
+    pd.testing.assert_series_equal(rows["taker_buy_volume"], spot["taker_buy_volume"])
+    pd.testing.assert_frame_equal(open_at(exchange, tmp_path).bars(*span), spot)
+    with pytest.raises(UnknownSymbolError, match="ETH/USDT"):
+        source.bars("1h", ["ETH/USDT"], "2024-01-01", "2024-01-09")
 
 
 def test_a_timeframe_the_exchange_lays_out_differently_is_made_from_days(exchange: LocalExchange, tmp_path: Path) -> None:

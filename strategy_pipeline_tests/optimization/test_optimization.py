@@ -54,6 +54,14 @@ def test_the_best_is_at_least_what_was_given_and_its_value_is_a_plain_backtest(b
     assert study.value == pytest.approx(plain, rel=1e-9)
 
 
+def test_what_holding_costs_is_in_every_value(bars):
+    rates = np.where(np.arange(bars.n_bars) % 8 == 0, 1e-3, np.nan) * np.ones((bars.n_symbols, 1))
+    study = tune(bars, trials=4, funding=rates)
+    returns = backtest([parse(TEXT)], bars, workers=1, funding=rates).daily_returns
+    assert study.value_before == pytest.approx(median_over_folds(fold_values(returns, "sharpe", Folds()))[0], rel=1e-9)
+    assert study.value_before < tune(bars, trials=4).value_before
+
+
 def test_every_distinct_trial_is_reported_for_the_ledger(bars):
     study = tune(bars)
     assert set(study.strategy_ids) == set(study.trials["strategy_id"]) - {""}

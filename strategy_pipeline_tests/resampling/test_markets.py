@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from strategy_pipeline.market import Bars
-from strategy_pipeline.resampling import bootstrap_bars, null_market
+from strategy_pipeline.resampling import bootstrap_bars, bootstrap_bars_with, null_market
 from strategy_pipeline.rng import generator
 
 PRICES = ("open", "high", "low", "close")
@@ -105,6 +105,19 @@ def test_bootstrapped_bars_are_whole_and_draw_the_markets_own_moves(market) -> N
     assert 0.55 < len(np.unique(drawn)) / len(drawn) < 0.72  # 1 - 1/e of the moves appear
     exists = np.isfinite(market.close)
     np.testing.assert_allclose((other.quote_volume / other.volume / other.close)[exists], 1, rtol=1e-9)
+
+
+def test_what_happened_at_a_bar_comes_along_with_it(market) -> None:
+    numbered = np.broadcast_to(np.arange(market.n_bars, dtype=float), market.close.shape)
+    other, carried = bootstrap_bars_with(market, {"bar": numbered}, generator(3), 48)
+    assert other.fingerprint == bootstrap_bars(market, generator(3), 48).fingerprint
+    for s in range(market.n_symbols):
+        exists = np.isfinite(market.close[s])
+        source = carried["bar"][s]
+        assert np.isnan(source[~exists]).all() and np.isnan(source[np.flatnonzero(exists)[0]])
+        following = np.flatnonzero(exists)[1:]
+        shape = market.high[s] / market.close[s]
+        np.testing.assert_allclose((other.high[s] / other.close[s])[following], shape[source[following].astype(int)], rtol=1e-9)
 
 
 def test_bootstrapping_keeps_momentum_and_cross_correlation(market) -> None:

@@ -28,6 +28,7 @@ _HOUR = 3_600_000
 _MANY_PAGES = 20
 # Exchanges whose candle endpoint gives more than ccxt's six columns, and the ccxt method that reads it raw.
 _WIDE = {"binance": "publicGetKlines", "binanceus": "publicGetKlines"}
+_WIDE_PERPETUAL = {"binance": "fapiPublicGetKlines"}
 _WIDE_COLUMNS = {1: "open", 2: "high", 3: "low", 4: "close", 5: "volume", 7: "quote_volume", 8: "trades", 9: "taker_buy_volume"}
 _NARROW_COLUMNS = {1: "open", 2: "high", 3: "low", 4: "close", 5: "volume"}
 # Where weeks, three-day bars and months open differs between exchanges: ours are made from days.
@@ -64,12 +65,13 @@ class ExchangeSource:
         self._client = Client(settings.exchange, url=url, options=options, attempts=attempts, seed=settings.seed, sleep=sleep)
         self._folder = settings.home / "downloads" / settings.exchange
         self._wanted = settings.symbols
+        self._perpetual = settings.market == "perpetual"
         self._now = None if now is None else tf.to_time(now)
         self._markets: dict[str, dict[str, Any]] | None = None
         self._notes: dict[str, None] = {f"exchange: {settings.exchange} through ccxt": None}
 
     def symbols(self) -> tuple[str, ...]:
-        """Every spot pair of the exchange (its perpetuals where it has no spot), sorted."""
+        """Every spot pair of the exchange (its linear perpetuals where it has no spot, or the settings' market is perpetual), sorted."""
         return tuple(sorted(self._listed()))
 
     def listings(self) -> pd.DataFrame:
@@ -147,10 +149,16 @@ class ExchangeSource:
             for market in markets.values():
                 symbol = f"{market.get('base')}/{market.get('quote')}"
                 kind = 0 if market.get("spot") else (1 if market.get("swap") and market.get("linear") else 2)
-                if kind < 2 and _SYMBOL.match(symbol) and (symbol not in found or (kind == 0 and not found[symbol].get("spot"))):
+                if kind == 2 or (kind == 0 and self._perpetual) or not _SYMBOL.match(symbol):
+                    continue
+                if symbol not in found or (kind == 0 and not found[symbol].get("spot")):
                     found[symbol] = market
             spot = {symbol: market for symbol, market in found.items() if market.get("spot")}
-            if found and not spot:
+            if self._perpetual and not found:
+                raise SourceError(
+                    f"Expected linear perpetuals on {self._client.name}, was none; choose another exchange, or pass --market spot"
+                )
+            if found and not spot and not self._perpetual:
                 self._notes[f"{self._client.name} has no spot market: perpetuals are read"] = None
             self._markets = spot or found
         return self._markets
@@ -217,7 +225,7 @@ class ExchangeSource:
         begin, stop = _milliseconds(opens[0]), _milliseconds(opens[-1]) + step
         limit = self._limit(market)
         exchange, page = self._client.exchange, self._client.page
-        wide = _WIDE.get(self._client.name)
+        wide = (_WIDE if market.get("spot") else _WIDE_PERPETUAL).get(self._client.name)
 
         def fetch(since: int) -> pd.DataFrame:
             if wide:
@@ -228,7 +236,8 @@ class ExchangeSource:
                 return _candle_rows(getattr(exchange, wide)(request), _WIDE_COLUMNS)
             return _candle_rows(page("candles", exchange.fetch_ohlcv(market["symbol"], timeframe, since, limit)), _NARROW_COLUMNS)
 
-        pages = Pages(self._folder / "bars" / symbol.replace("/", "-") / timeframe, key="time")
+        kind = "perpetual-bars" if self._perpetual else "bars"
+        pages = Pages(self._folder / kind / symbol.replace("/", "-") / timeframe, key="time")
         what = f"{timeframe} candles of {symbol}"
         self._count(download(self._client, Series(what, step, limit * step, fetch), pages, begin, stop), what)
         rows = pages.read(begin, stop)

@@ -42,7 +42,8 @@ class FilesSource:
         if settings.data is None:
             raise SettingsError("Expected data=DIR with source=files, was none; pass --data DIR")
         self._pattern: str | Path = settings.data
-        self._venue = settings.venue
+        # Prices of a spot venue are no perpetual's: who wants them nevertheless names the venue.
+        self._venue = settings.venue or ("perp" if settings.market == "perpetual" else None)
         self._timeframe = settings.timeframe
         self._inventory: Inventory | None = None
         self._listings: pd.DataFrame | None = None
