@@ -16,6 +16,7 @@ of nominal size 0.10 rejected 0.18 with a fixed error and 0.12 with a moving one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -125,11 +126,17 @@ def reality_check(returns: ArrayLike, *, n_resamples: int = 1000, mean_block: fl
     return stepm(returns, n_resamples=n_resamples, mean_block=mean_block, studentize=False, recenter="upper", seed=seed).p_value
 
 
+@lru_cache(maxsize=2)
 def resample_counts(n_obs: int, mean_block: float, n_resamples: int, seed: int) -> NDArray[np.float64]:
-    """How often each day is drawn in each stationary-bootstrap resample: float64 (n_resamples, n_obs), rows sum to n_obs."""
+    """How often each day is drawn in each stationary-bootstrap resample: float64 (n_resamples, n_obs), rows sum to n_obs.
+
+    Read-only: the test of a look and the intervals of its strategies draw the same days, so the last two draws are kept.
+    """
     indices = stationary_bootstrap_indices(n_obs, mean_block, n_resamples, generator(seed, "selection", "stationary-bootstrap"))
     flat = np.asarray(indices, dtype=np.int64) + n_obs * np.arange(n_resamples, dtype=np.int64)[:, None]
-    return np.bincount(flat.ravel(), minlength=n_resamples * n_obs).reshape(n_resamples, n_obs).astype(np.float64)
+    counts = np.bincount(flat.ravel(), minlength=n_resamples * n_obs).reshape(n_resamples, n_obs).astype(np.float64)
+    counts.setflags(write=False)
+    return counts
 
 
 def bootstrap_standard_error(returns: ArrayLike, mean_block: float) -> NDArray[np.float64]:
