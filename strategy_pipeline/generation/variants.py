@@ -54,6 +54,8 @@ RISKS = (
     Risk(trail=_atr(6.0, 24)),
     Risk(trail=_percent(4.0)),
     Risk(stop=_atr(3.0), take=_atr(6.0), trail=_percent(5.0)),
+    Risk(stop=_atr(2.0), take=_atr(6.0), breakeven=_atr(2.0)),
+    Risk(stop=_percent(3.0), cooldown=24),
 )
 
 # Of pairs, whose distances are of their own value.

@@ -289,7 +289,7 @@ class Bank:
         return self._named[name]
 
     def _checked(self, name: str, values: Array) -> Array:
-        array = np.asarray(values, dtype=np.float64)
+        array = _numbers(name, values)
         if array.shape not in (self._shape, self._shape[1:]):
             raise InvalidBarsError(
                 f"Expected the named series {name!r} of shape {self._shape} or {self._shape[1:]}, was {array.shape}; "
@@ -435,3 +435,17 @@ def _each(shards: list[Callable[[], None]], workers: int) -> None:
 
 def _call(shard: Callable[[], None]) -> None:
     shard()
+
+
+def _numbers(name: str, values: object) -> Array:
+    """A named series as float64; InvalidBarsError that names it where it holds text, times, or rows of unequal length."""
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind in "biufO":
+            return given.astype(np.float64)
+        said = f"holds {given.dtype}"
+    except (TypeError, ValueError) as error:
+        said = f"cannot be read as numbers ({error})"
+    raise InvalidBarsError(
+        f"Expected numbers in the named series {name!r}, was one that {said}; nothing is computed from it: pass float64, NaN where unknown."
+    )

@@ -59,6 +59,9 @@ def test_sides_stops_limits_sizes_and_symbols_all_occur(thousand: list[Strategy]
     assert {(s.enter_long is not None, s.enter_short is not None) for s in thousand} == {(True, True), (True, False), (False, True)}
     for name in ("stop", "take", "trail"):
         assert {getattr(s, name).kind for s in thousand if getattr(s, name)} == {"percent", "atr"}
+    plain = [s for s in thousand if s.against is None]
+    for name in ("breakeven", "cooldown"):
+        assert sum(getattr(s, name) is not None for s in plain) > 0.03 * len(plain), name
     assert {s.size.kind for s in thousand} == {"all_in", "fraction", "volatility_target", "kelly"}
     assert {s.symbols for s in thousand} == {("*",), ("BTC/USDT",), ("ETH/USDT",)}
     pooled = sum(s.symbols == ("*",) for s in thousand) / len(thousand)

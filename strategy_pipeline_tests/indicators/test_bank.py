@@ -98,6 +98,20 @@ def test_named_series_are_aligned_and_missing_ones_named(whole):
         Bank(whole, series={"x.y": np.zeros(7)})
 
 
+@pytest.mark.parametrize("kind", ["<U1", "complex128", "datetime64[ns]", "ragged", "mapping", "texts among numbers"])
+def test_a_named_series_that_holds_no_numbers_is_named(whole, kind):
+    values = {"ragged": [[1.0], [2.0, 3.0]], "mapping": {"a": 1.0}, "texts among numbers": np.array([1.0, "much"], dtype=object)}
+    given = values[kind] if kind in values else np.zeros(whole.close.shape).astype(kind)
+    with pytest.raises(InvalidBarsError, match=r"^Expected numbers in the named series 'news\.mood', was .*: pass float64"):
+        Bank(whole, series={"news.mood": given})
+
+
+def test_whole_numbers_and_switches_are_numbers(whole):
+    for kind in (np.int64, bool, object):
+        made = Bank(whole, series={"news.mood": np.ones(whole.close.shape).astype(kind)}).evaluate(Series("news.mood"))
+        assert made.dtype == np.float64 and (made == 1).all()
+
+
 def test_arithmetic_is_undefined_where_mathematics_is(whole):
     bank = Bank(whole, series={"a.b": np.tile([0.0, -1.0, 4.0], 200)}, workers=1)
     x = Series("a.b")
