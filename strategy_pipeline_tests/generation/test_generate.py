@@ -135,7 +135,7 @@ def test_a_small_grid_is_gone_through_completely_and_then_ends() -> None:
     one_symbol = Request(market(symbols=("BTC/USDT",)), ("trend",), frozenset(), 3)
     found = list(SystematicGenerator([TINY]).stream(one_symbol))
     limits = {strategy.hold for strategy in found}
-    risks = {(strategy.stop, strategy.take, strategy.trail) for strategy in found}
+    risks = {(s.stop, s.take, s.trail, s.breakeven, s.cooldown) for s in found}
     sizes = {strategy.size for strategy in found}
     assert (len(limits), len(risks), len(sizes)) == (len(set(HOLDS)), len(set(RISKS)), 5)
     assert len(found) == len({strategy.id for strategy in found}) == 3 * len(limits) * len(risks) * len(sizes)
