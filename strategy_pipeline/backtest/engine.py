@@ -51,6 +51,7 @@ def backtest(
     workers: int = 0,
     funding: str | np.ndarray | None = None,
     delay: int = 0,
+    bank: Bank | None = None,
 ) -> BacktestResult:
     """Run a population of strategies on bars; semantics as in `reference`.
 
@@ -70,6 +71,7 @@ def backtest(
     funding : rates that positions pay at the opening of a bar, as fractions of their value there, positive where longs pay:
         float64 (n_symbols, n_bars) or a name in `series`; NaN and None are none. `terms.funding_rates` makes it of observations
     delay : bars later that what signals decide fills (a stress of latency); levels and sizes are those of the decision
+    bank : of these bars and `series`, kept by the caller for runs to come; what it has computed is not computed again. None makes one
 
     Raises
     ------
@@ -91,7 +93,11 @@ def backtest(
     arena = make_arena(bars, start, end)
     terms = make_terms(arena, costs, fill, delay, funding, series)
     plan = make_plan(strategies, bars.symbols, bars.timeframe)
-    run = _Run(arena, terms, Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES), full, workers)
+    if bank is None:
+        bank = Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES)
+    elif bank.bars is not bars or bank.names != tuple(sorted(series or ())):
+        raise SettingsError("Expected a bank of the bars and series given, was one of others; signals would be theirs; make it of these")
+    run = _Run(arena, terms, bank, full, workers)
     sums, daily = run.simulate(plan)
     return BacktestResult(
         dict(zip(plan.ids, plan.strategies, strict=True)), plan.failures, arena, sums, daily, plan.applies, terms, series, (start, end),

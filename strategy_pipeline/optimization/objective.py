@@ -52,7 +52,12 @@ def fold_values(daily_returns: NDArray[np.float64], objective: str, folds: Folds
     daily_returns
         (n_strategies, n_days), as `BacktestResult.daily_returns`.
     """
-    values = [np.asarray(metrics_from_returns(daily_returns[:, days], 365.0)[objective]) for days in folds.tests(daily_returns.shape[1])]
+    return values_of(daily_returns, objective, folds.tests(daily_returns.shape[1]))
+
+
+def values_of(daily_returns: NDArray[np.float64], objective: str, parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """The objective of each strategy on each of the `parts`, day indices: float64 (n_strategies, n_parts); NaN where undefined."""
+    values = [metrics_from_returns(daily_returns[:, days], 365.0, names=(objective,))[objective] for days in parts]
     return np.stack(values, axis=1).astype(np.float64)
 
 

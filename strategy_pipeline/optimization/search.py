@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.backtest import BacktestResult, Costs, backtest, metrics_from_returns
+from strategy_pipeline.backtest import BacktestResult, Costs, backtest
 from strategy_pipeline.errors import StrategyError
+from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
 from strategy_pipeline.optimization import cma, journal
 from strategy_pipeline.optimization.objective import (
@@ -24,16 +26,20 @@ from strategy_pipeline.optimization.objective import (
     checked_objectives,
     fold_values,
     median_over_folds,
+    values_of,
 )
 from strategy_pipeline.strategies import Parameter, Strategy, parameters, with_parameters
 
 if TYPE_CHECKING:
     import optuna
+    from numpy.typing import NDArray
+
+    from strategy_pipeline.indicators.expressions import Value
 
 # Numbers are searched to this many significant digits: more is noise, and fewer distinct strategies are fewer trials.
 _DIGITS = 4
-_RUNG = "first_folds"
-_SEEN = 8  # candidates before any is left off
+_VERSION = 2  # of what a study file holds
+_BANK_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -99,8 +105,9 @@ def optimize(
     batch
         Parameter sets proposed and run together. It is part of what makes a search the same.
     prune
-        With one objective: run candidates through the end of the middle fold first, and to the end only those whose median over these
-        folds is not below that of the candidates before them. It saves time from batches of some hundred on.
+        With one objective: run a batch through the first quarter of the folds, and only its better half to the end (synchronous halving,
+        Jamieson and Talwalkar 2016). On minutes it spares about a sixth of the time; on hours, where what a batch shares is most of
+        it, nothing.
     progress
         Called with (trials done, trials) after each batch.
 
@@ -138,6 +145,13 @@ def optimize(
         return _result(study, strategy, names, run)
 
 
+class _Kept(Bank):
+    """A bank that forgets nothing before its memory is full."""
+
+    def release(self, nodes: Iterable[tuple[int, Value]]) -> None:
+        """Keep them: the next batch asks again."""
+
+
 @dataclass
 class _Evaluation:
     """Runs candidates together, each distinct one once."""
@@ -160,27 +174,34 @@ class _Evaluation:
             "funding": self.funding,
             "workers": self.workers,
         }
-        return backtest(candidates, self.bars, **settings, **options)
+        return backtest(candidates, self.bars, bank=self._bank, **settings, **options)
+
+    @cached_property
+    def _bank(self) -> Bank:
+        """Candidates of one strategy read much the same series: each is computed once for all batches."""
+        return _Kept(self.bars, series=self.series, workers=self.workers, max_bytes=_BANK_BYTES)
 
     @property
     def sign(self) -> float:
         """1 where more of the first objective is better, else -1."""
         return 1.0 if OBJECTIVES[self.names[0]] else -1.0
 
-    @property
-    def half(self) -> int:
-        """How many folds are looked at before the others."""
-        return -(-self.folds.count // 2)
+    @cached_property
+    def opening(self) -> tuple[_Evaluation, list[NDArray[np.int64]]]:
+        """What pruning looks at: the bars through the end of the first quarter of the folds, and the days of these folds."""
+        days = np.unique(np.asarray(self.bars.times).astype("datetime64[D]"))
+        tests = self.folds.tests(len(days))
+        tests = tests[: -(-len(tests) // 4)]
+        bars = self.bars.between(None, days[tests[-1][-1]] + np.timedelta64(1, "D"))
+        series = {name: values[..., : bars.n_bars] for name, values in (self.series or {}).items()}
+        funding = None if self.funding is None else self.funding[..., : bars.n_bars]
+        return replace(self, bars=bars, series=series or None, funding=funding), tests
 
     def first_folds(self, candidates: Sequence[Strategy]) -> dict[str, float]:
-        """Median of the objective over the first half of the folds, by strategy id, from a run that ends with them."""
-        distinct = list({candidate.id: candidate for candidate in candidates}.values())
-        days = np.unique(np.asarray(self.bars.times).astype("datetime64[D]"))
-        tests = self.folds.tests(len(days))[: self.half]
-        end = (days[tests[-1][-1]] + np.timedelta64(1, "D")).astype("datetime64[ns]")
-        result = self._run(distinct, end=end)
-        values = [metrics_from_returns(result.daily_returns[:, part], 365.0)[self.names[0]] for part in tests]
-        found = median_over_folds(np.stack(values, axis=1).astype(np.float64))
+        """Median of the objective over the first folds, by strategy id, from a run that ends with them."""
+        early, tests = self.opening
+        result = early._run(list({candidate.id: candidate for candidate in candidates}.values()))
+        found = median_over_folds(values_of(result.daily_returns, self.names[0], tests))
         return dict(zip(result.strategy_ids, found.tolist(), strict=True))
 
     def __call__(self, candidates: Sequence[Strategy]) -> dict[str, tuple[float, ...]]:
@@ -220,7 +241,7 @@ def _ask(
         own = number == 0 and position == 0
         if space and (own or proposed):
             values = {parameter.path: parameter.value for parameter in space} if own else proposed[position]
-            study.enqueue_trial({parameter.path: _plain(parameter, values[parameter.path]) for parameter in space})
+            study.enqueue_trial({parameter.path: float(values[parameter.path]) for parameter in space})
         trial = study.ask(distributions)
         candidate = strategy if own else _candidate(strategy, space, trial.params)
         trial.set_user_attr(journal.BATCH, number)
@@ -236,13 +257,12 @@ def _tell(study: optuna.Study, strategy: Strategy, run: _Evaluation, number: int
     candidates = [candidate for _, candidate in asked if candidate is not None]
     behind: set[str] = set()
     if run.prune and candidates:
-        begun = run.first_folds(candidates)
-        bar = _passing(study)
-        behind = {sid for sid, value in begun.items() if value * run.sign < bar and sid != strategy.id}
+        begun = {sid: value for sid, value in run.first_folds(candidates).items() if np.isfinite(value)}
+        middle = float(np.median([*begun.values()])) if begun else 0.0
+        behind = {sid for sid, value in begun.items() if (value - middle) * run.sign < 0 and sid != strategy.id}
         for trial, candidate in asked:
-            if candidate is not None and np.isfinite(begun.get(candidate.id, np.nan)):
-                trial.report(begun[candidate.id], run.half)
-                trial.set_user_attr(_RUNG, begun[candidate.id] * run.sign)
+            if candidate is not None and candidate.id in begun:
+                trial.report(begun[candidate.id], len(run.opening[1]))
     values = run([candidate for candidate in candidates if candidate.id not in behind])
     if number == 0 and strategy.id not in values:
         raise OptimizationError(
@@ -258,14 +278,6 @@ def _tell(study: optuna.Study, strategy: Strategy, run: _Evaluation, number: int
             study.tell(trial, list(found))
 
 
-def _passing(study: optuna.Study) -> float:
-    """The median after the first folds of the candidates before this batch, more being better; nothing passes below it."""
-    seen = [
-        trial.user_attrs[_RUNG] for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and _RUNG in trial.user_attrs
-    ]
-    return float(np.median(seen)) if len(seen) >= _SEEN else -np.inf
-
-
 def _candidate(strategy: Strategy, space: Sequence[Parameter], values: Mapping[str, float]) -> Strategy | None:
     try:
         return with_parameters(strategy, {parameter.path: _rounded(parameter, values[parameter.path]) for parameter in space})
@@ -275,28 +287,22 @@ def _candidate(strategy: Strategy, space: Sequence[Parameter], values: Mapping[s
 
 
 def _rounded(parameter: Parameter, value: float) -> float:
-    if parameter.kind == "int":
-        return float(round(value))
-    return float(np.clip(float(f"{value:.{_DIGITS}g}"), parameter.low, parameter.high))
-
-
-def _plain(parameter: Parameter, value: float) -> float | int:
-    return int(value) if parameter.kind == "int" else float(value)
+    found = round(value) if parameter.kind == "int" else float(f"{value:.{_DIGITS}g}")
+    return float(min(max(found, parameter.low), parameter.high))
 
 
 def _distribution(parameter: Parameter) -> Any:
-    from optuna.distributions import FloatDistribution, IntDistribution
+    """Where a parameter is searched. Whole numbers are searched as numbers and rounded: samplers go through whole ones value by
+    value, at twenty times the time."""
+    from optuna.distributions import FloatDistribution
 
-    log = parameter.scale == "log"
-    if parameter.kind == "int":
-        return IntDistribution(int(parameter.low), int(parameter.high), log=log)
-    return FloatDistribution(float(parameter.low), float(parameter.high), log=log)
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.scale == "log")
 
 
 def _key(strategy: Strategy, run: _Evaluation, sampler: str, batch: int, seed: int) -> str:
     """Name of the study: the strategy and a hash of everything else that decides its course."""
     digest = hashlib.sha256()
-    digest.update(repr((run.bars.fingerprint, run.names, run.folds, run.costs, run.fill, sampler, batch, seed)).encode())
+    digest.update(repr((_VERSION, run.bars.fingerprint, run.names, run.folds, run.costs, run.fill, sampler, batch, seed)).encode())
     if run.prune:
         digest.update(b"prune")
     for name, values in sorted((run.series or {}).items()):
@@ -307,15 +313,15 @@ def _key(strategy: Strategy, run: _Evaluation, sampler: str, batch: int, seed: i
 
 
 def _result(study: optuna.Study, strategy: Strategy, names: tuple[str, ...], run: _Evaluation) -> Study:
-    space = parameters(strategy)
+    space = {parameter.path: parameter for parameter in parameters(strategy)}
     rows, found = [], {}
     for trial in study.get_trials(deepcopy=False):
         state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
         values = trial.values if state == "complete" else [float("nan")] * len(names)
         sid = trial.user_attrs["strategy_id"]
-        params = ", ".join(f"{path}={value:.{_DIGITS}g}" for path, value in trial.params.items())
+        params = ", ".join(f"{path}={_rounded(space[path], value):.{_DIGITS}g}" for path, value in trial.params.items())
         rows.append((trial.number, trial.user_attrs[journal.BATCH], state, sid, *values, params))
-        found[sid] = strategy if sid == strategy.id else _candidate(strategy, space, trial.params)
+        found[sid] = trial.params
     frame = pd.DataFrame(rows, columns=["number", "batch", "state", "strategy_id", *names, "params"])
     frame = frame.astype({"state": "str", "strategy_id": "str", "params": "str"} | dict.fromkeys(names, np.float64))
     complete = frame[frame["state"] == "complete"].drop_duplicates("strategy_id")
@@ -323,17 +329,18 @@ def _result(study: optuna.Study, strategy: Strategy, names: tuple[str, ...], run
     scores = complete[list(names)].to_numpy() * signs
     beaten = [bool(((scores >= row).all(axis=1) & (scores > row).any(axis=1)).any()) for row in scores]
     order = [k for k in np.argsort(-scores[:, 0], kind="stable") if not beaten[k]] if len(scores) else []
-    front = tuple(_known(found, str(complete["strategy_id"].iloc[k])) for k in order)
+    best = [str(complete["strategy_id"].iloc[k]) for k in order]
+    front = tuple(strategy if sid == strategy.id else _known(strategy, list(space.values()), found[sid], sid) for sid in best)
     before = float(frame[names[0]].iloc[0])
     value = float(complete[names[0]].iloc[order[0]]) if order else before
     return Study(front[0] if front else strategy, value, before, front or (strategy,), frame)
 
 
-def _known(found: Mapping[str, Strategy | None], sid: str) -> Strategy:
-    strategy = found[sid]
-    if strategy is None:
+def _known(strategy: Strategy, space: Sequence[Parameter], values: Mapping[str, float], sid: str) -> Strategy:
+    found = _candidate(strategy, space, values)
+    if found is None or found.id != sid:
         raise OptimizationError(f"Expected the strategy of a finished trial, was none for {sid}; remove the study file and search again")
-    return strategy
+    return found
 
 
 def _experimental() -> type[Warning]:

@@ -48,6 +48,19 @@ def test_threads_tiles_blocks_and_company_do_not_change_a_bit(world, result, mon
     frames_equal(some.metrics, result.metrics.loc[list(some.strategy_ids)].reindex(some.metrics.index))
 
 
+def test_a_bank_kept_for_the_next_run_changes_no_bit_and_must_be_of_the_same_bars_and_series(world, result) -> None:
+    bars, series, population = world
+    bank = Bank(bars, series=series, workers=1)
+    for part in (population[:70], population, population):
+        kept = backtest(part, bars, series=series, bank=bank, workers=1)
+        frames_equal(kept.metrics, result.metrics.loc[list(kept.strategy_ids)].reindex(kept.metrics.index))
+    later = backtest(population[:5], bars, series=series, bank=bank, start=bars.times[300], costs=Costs(fee_bps=30))
+    frames_equal(later.metrics, backtest(population[:5], bars, series=series, start=bars.times[300], costs=Costs(fee_bps=30)).metrics)
+    for other in (Bank(bars.through(bars.times[600]), series=None), Bank(bars, series=None)):
+        with pytest.raises(SettingsError, match="Expected a bank of the bars and series given"):
+            backtest(population[:5], bars, series=series, bank=other)
+
+
 def test_every_distinct_series_and_literal_is_computed_once(world, monkeypatch) -> None:
     bars, series, population = world
     compared, banks = [], []
