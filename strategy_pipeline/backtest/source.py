@@ -14,6 +14,7 @@ import numpy as np
 
 from strategy_pipeline.backtest import bits, express, ranks
 from strategy_pipeline.backtest.arena import frozen
+from strategy_pipeline.backtest.kept import Comparison, KeptBank
 from strategy_pipeline.backtest.plan import RULES, Literal, Plan, is_number
 from strategy_pipeline.compute import map_shards, worker_count
 from strategy_pipeline.errors import PipelineError, StrategyError
@@ -47,12 +48,14 @@ class Source:
         n_symbols, n_bars = bank.bars.close.shape
         self._shape = (n_symbols, -(-n_bars // 64))
         constant = np.array([is_number(value) for value in plan.values], dtype=bool)
-        self._pending = np.bincount(plan.literals[:, 1:].ravel(), minlength=len(plan.values))  # literals to come, of each value
+        kept = self._remembered()
+        fresh = np.array([row is None for row in kept], dtype=bool)
+        self._pending = np.bincount(plan.literals[fresh, 1:].ravel(), minlength=len(plan.values))  # literals to come, of each value
         self._needed: Counter[tuple[int, Value]] = Counter()  # values and series to come that are made of it
         self._nodes = [self._nodes_of(value) for value in (*plan.values, *plan.aux)]
         for nodes in self._nodes:
             self._needed.update(nodes)
-        groups = self._groups(constant)
+        groups = self._groups(constant, fresh)
         members = [group.size for group in groups]
         self.planes = np.full((sum(members), n_symbols, 64 * self._shape[1]), ranks.UNKNOWN, dtype=np.int8)
         self.known = np.zeros((sum(members), *self._shape), dtype=np.uint64)
@@ -63,18 +66,21 @@ class Source:
         self.planes, self.known = self.planes[:first], self.known[:first]
         ranked = np.zeros(len(plan.literals), dtype=bool)
         if len(plan.literals) and first:
-            ranked = (self.plane_of[plan.literals[:, 1]] >= 0) & (self.plane_of[plan.literals[:, 2]] >= 0)
+            ranked = fresh & (self.plane_of[plan.literals[:, 1]] >= 0) & (self.plane_of[plan.literals[:, 2]] >= 0)
         left = ranked & (plan.literal_uses() == 1)
         left[plan.literals_of(plan.rules[~on_the_fly])] = False
         stored = np.flatnonzero(~left)
         self.row_of = np.full(len(plan.literals), -1, dtype=np.int32)
         self.row_of[stored] = np.arange(len(stored))
         self.rows = np.zeros((max(1, len(stored)), *self._shape), dtype=np.uint64)
+        for number in np.flatnonzero(~fresh).tolist():
+            self._row(number)[:] = kept[number]
         self._compare_ranks(np.flatnonzero(ranked & ~left))
         self._done(np.flatnonzero(ranked))
-        for part in self._portions(np.flatnonzero(~ranked), constant):
+        for part in self._portions(np.flatnonzero(fresh & ~ranked), constant):
             self._compare(part)
             self._done(np.array(part))
+        self._remember(np.flatnonzero(fresh & (self.row_of >= 0)))
         self._aux: dict[int, np.ndarray] = {}
         for position in np.unique(plan.series_of(np.arange(len(plan)))).tolist():
             if position < 0:
@@ -155,11 +161,30 @@ class Source:
                 plan.failures[plan.ids[row]] = f"strategy {plan.ids[row]}: {reason[0]}: {self.errors[reason[1]]}"
         return fine
 
+    # -- what a kept bank remembers
+
+    def _remembered(self) -> list[np.ndarray | None]:
+        """The bits of each literal that the bank still knows from populations before."""
+        if not isinstance(self.bank, KeptBank):
+            return [None] * len(self.plan.literals)
+        return [self.bank.row(self._comparison(literal)) for literal in self.plan.literals.tolist()]
+
+    def _remember(self, literals: np.ndarray) -> None:
+        if isinstance(self.bank, KeptBank):
+            for number in literals.tolist():
+                comparison = self._comparison(self.plan.literals[number].tolist())
+                if not self.errors.keys() & comparison[1:]:
+                    self.bank.keep_row(comparison, self._row(number))
+
+    def _comparison(self, literal: Sequence[int]) -> Comparison:
+        op, left, right = literal
+        return op, self.plan.values[left], self.plan.values[right]
+
     # -- ranks
 
-    def _groups(self, constant: np.ndarray) -> list[np.ndarray]:
+    def _groups(self, constant: np.ndarray, fresh: np.ndarray) -> list[np.ndarray]:
         """Groups of values (their numbers) that are compared with each other so often that ranking them may pay."""
-        literals, n = self.plan.literals, len(self.plan.values)
+        literals, n = self.plan.literals[fresh], len(self.plan.values)
         if not len(literals):
             return []
         sides = literals[~(constant[literals[:, 1]] | constant[literals[:, 2]]), 1:].astype(np.int64)

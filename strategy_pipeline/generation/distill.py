@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.generation.protocol import Request
 from strategy_pipeline.generation.variants import RISKS
-from strategy_pipeline.indicators import Bank
 from strategy_pipeline.indicators.expressions import Number, Value
 from strategy_pipeline.rng import derive_seed, generator
 from strategy_pipeline.strategies.conditions import And, Compare, Condition
@@ -84,8 +83,7 @@ def distilled(request: Request, known: frozenset[str], seed: int) -> Iterator[St
     terminals = _terminals(request, known)
     if not terminals:
         return
-    bank = Bank(request.bars, series=dict(request.search.values), workers=request.search.workers)
-    values = bank.evaluate_many([value for _, value in terminals])
+    values = request.bank.evaluate_many([value for _, value in terminals])
     seen: set[str] = set()
     for number in range(_ROUNDS):
         horizon = HORIZONS[number % len(HORIZONS)]

@@ -26,7 +26,6 @@ from strategy_pipeline.generation.streams import SearchStream
 from strategy_pipeline.generation.systematic import SystematicGenerator
 from strategy_pipeline.generation.templates import TEMPLATES
 from strategy_pipeline.generation.votes import stance, tally
-from strategy_pipeline.indicators import Bank
 from strategy_pipeline.indicators.expressions import Number, Value
 from strategy_pipeline.rng import derive_seed, generator
 from strategy_pipeline.strategies.conditions import And, Compare, Condition, Not, Or
@@ -204,7 +203,7 @@ class _Members:
         self._survivors = survivors
         self._returns = evaluator.returns([strategy.id for strategy in survivors])
         self.stances = [stance(strategy) for strategy in survivors]
-        self._bank = Bank(request.bars, series=dict(request.search.values), workers=request.search.workers)
+        self._bank = request.bank
         self._related = (1 - _SHRINK) * correlations(self._returns) + _SHRINK * np.eye(len(survivors))
         known = frozenset(request.series) & frozenset(request.search.values)
         self._calm = parse_condition("regime.calm > 0.5" if "regime.calm" in known else "volatility_ratio(close, 24, 168) < 1")

@@ -85,7 +85,7 @@ class Evaluator:
         search = self._request.search
         result = backtest(
             fresh, self._request.bars, costs=search.costs, fill=search.fill, series=dict(search.values), workers=search.workers,
-            funding=search.funding,
+            funding=search.funding, bank=self._request.bank,
         )  # fmt: skip
         numbers = np.full((len(fresh), len(OBJECTIVES)), np.nan)
         returns = np.zeros((len(fresh), result.daily_returns.shape[1]))

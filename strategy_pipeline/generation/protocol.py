@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from strategy_pipeline.backtest import Costs
+    from strategy_pipeline.backtest.kept import KeptBank
     from strategy_pipeline.market import Bars
     from strategy_pipeline.selection import TrialsLedger
     from strategy_pipeline.strategies import Strategy
@@ -82,6 +83,29 @@ class Request:
     series: frozenset[str] = frozenset()
     seed: int = 0
     search: SearchSettings = field(default_factory=SearchSettings)
+    workshop: Workshop = field(default_factory=lambda: Workshop(), repr=False, compare=False)
+
+    @property
+    def bank(self) -> KeptBank:
+        """The bank of these bars and values, one for all methods and searches of a request (and of copies of it)."""
+        return self.workshop.bank(self.bars, self.search)
+
+
+class Workshop:
+    """What the methods of a request share: the series and comparisons that any of them has computed."""
+
+    def __init__(self) -> None:
+        self._bank: KeptBank | None = None
+        self._values: Mapping[str, np.ndarray] = {}
+
+    def bank(self, bars: Bars, search: SearchSettings) -> KeptBank:
+        """A bank of these bars and the values of named series; the one made before, where it is of the same."""
+        from strategy_pipeline.backtest.kept import KeptBank
+
+        if self._bank is None or self._bank.bars is not bars or self._values is not search.values:
+            self._bank = KeptBank(bars, series=dict(search.values), workers=search.workers)
+            self._values = search.values
+        return self._bank
 
 
 class Stream(Protocol):

@@ -98,7 +98,27 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=T
 
 @lru_cache(1 << 15)
 def _condition_json(condition: Condition) -> str:
-    return _encode(condition_document(condition))
+    if isinstance(condition, Compare):
+        return f'{{"left":{_value_json(condition.left)},"op":"{condition.op}","right":{_value_json(condition.right)}}}'
+    if isinstance(condition, Not):
+        return f'{{"not":{_condition_json(condition.term)}}}'
+    name = "and" if isinstance(condition, And) else "or"
+    return f'{{"{name}":[{",".join(map(_condition_json, condition.terms))}]}}'
+
+
+@lru_cache(1 << 15)
+def _value_json(value: Value) -> str:
+    """``_encode(value_document(value))`` from the texts of its parts, which others share."""
+    if isinstance(value, Number):
+        return _encode(value.value)
+    if isinstance(value, Arithmetic):
+        return f'{{"op":"{value.op}","operands":[{",".join(map(_value_json, value.operands))}]}}'
+    parts = [f'"inputs":[{",".join(map(_value_json, value.inputs))}]'] if value.inputs else []
+    parts += [f'"output":{_encode(value.output)}'] if value.output is not None else []
+    parts += [f'"params":{_encode(list(value.params))}'] if value.params else []
+    parts += [f'"series":{_encode(value.name)}']
+    parts += [f'"{key}":{_encode(getattr(value, key))}' for key in ("symbol", "timeframe") if getattr(value, key) is not None]
+    return "{" + ",".join(parts) + "}"
 
 
 def canonical_json(strategy: Strategy) -> str:

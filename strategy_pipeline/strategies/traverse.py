@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 
 from strategy_pipeline.indicators.expressions import Arithmetic, Series, Value
 from strategy_pipeline.strategies.conditions import Compare, Condition, Not
+
+_CACHED = 1 << 15
 
 
 def map_series(value: Value, change: Callable[[Series], Series]) -> Value:
@@ -26,26 +29,25 @@ def map_values(condition: Condition, change: Callable[[Value], Value]) -> Condit
     return type(condition)(tuple(map_values(term, change) for term in condition.terms))
 
 
-def comparisons(condition: Condition) -> Iterator[Compare]:
+@lru_cache(_CACHED)
+def comparisons(condition: Condition) -> tuple[Compare, ...]:
     """Every comparison in reading order, repeats included."""
     if isinstance(condition, Compare):
-        yield condition
-    elif isinstance(condition, Not):
-        yield from comparisons(condition.term)
-    else:
-        for term in condition.terms:
-            yield from comparisons(term)
+        return (condition,)
+    if isinstance(condition, Not):
+        return comparisons(condition.term)
+    return tuple([part for term in condition.terms for part in comparisons(term)])
 
 
-def series_of(value: Value) -> Iterator[Series]:
+@lru_cache(_CACHED)
+def series_of(value: Value) -> tuple[Series, ...]:
     """Every series in reading order, inputs before the indicator computed on them."""
     below = value.inputs if isinstance(value, Series) else value.operands if isinstance(value, Arithmetic) else ()
-    for term in below:
-        yield from series_of(term)
-    if isinstance(value, Series):
-        yield value
+    found = [series for term in below for series in series_of(term)]
+    return (*found, value) if isinstance(value, Series) else tuple(found)
 
 
+@lru_cache(_CACHED)
 def size(condition: Condition) -> int:
     """Number of nodes: comparisons, logical operators, and their values' series, numbers and operators."""
     if isinstance(condition, Compare):
@@ -55,6 +57,7 @@ def size(condition: Condition) -> int:
     return 1 + sum(size(term) for term in condition.terms)
 
 
+@lru_cache(_CACHED)
 def _value_size(value: Value) -> int:
     below = value.inputs if isinstance(value, Series) else value.operands if isinstance(value, Arithmetic) else ()
     return 1 + sum(map(_value_size, below))
