@@ -12,7 +12,9 @@ import pandas as pd
 from strategy_pipeline.book.entry import STATES, BookError, BookVersionError, Entry
 from strategy_pipeline.book.sequential import BETS, CostWatch, Track
 
-BOOK_VERSION = 2  # 2 watches costs; a book of version 1 is read, with nothing known about them
+# 2 watches costs: a book of version 1 is read with nothing known about them. 3 bets on other ratios: a wealth of version 2 is
+# spread anew over the bets, which keeps what it is worth, and so the error that it may make.
+BOOK_VERSION = 3
 TRANSITION_COLUMNS = ["day", "strategy_id", "from_state", "to_state", "reason"]
 _NO_TRANSITIONS = pd.DataFrame(
     {"day": pd.DatetimeIndex([], tz="UTC").astype("datetime64[ns, UTC]")}
@@ -56,9 +58,10 @@ def to_frame(entries: Iterable[Entry], day: dt.date | None) -> pd.DataFrame:
 
 def from_frame(frame: pd.DataFrame) -> tuple[list[Entry], dt.date | None]:
     """Entries and day of the book that `to_frame` wrote."""
-    unwatched = "version" in frame and len(frame) > 0 and bool((frame["version"] == 1).all())
-    if unwatched:
-        frame = frame.assign(version=BOOK_VERSION, **{name: getattr(CostWatch(), name.removeprefix("costs_")) for name in _COSTS})
+    if "version" in frame and len(frame) > 0 and bool((frame["version"] == 1).all()):
+        frame = frame.assign(version=2, **{name: getattr(CostWatch(), name.removeprefix("costs_")) for name in _COSTS})
+    if "version" in frame and "e_value" in frame and len(frame) > 0 and bool((frame["version"] == 2).all()):
+        frame = frame.assign(version=BOOK_VERSION, **{name: np.log(np.maximum(frame["e_value"], 1e-300)) for name in _WEALTHS})
     missing = [column for column in _COLUMNS if column not in frame and column not in _DERIVED]
     if "version" in frame and len(frame) == 0:
         missing = [column for column in missing if column not in _COSTS]

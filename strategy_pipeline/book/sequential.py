@@ -29,9 +29,11 @@ import math
 from dataclasses import dataclass, replace
 
 DAYS_PER_YEAR = 365.0
-# Annual Sharpe ratios bet on, and the share of wealth on each.
-BETS = (1.5, 3.0, 5.0)
-SHARES = (0.25, 0.5, 0.25)
+# Annual Sharpe ratios bet on, and the share of wealth on each. Of the mixtures tried these found most, at every horizon from 60
+# days to a year and for true ratios from 2 to 3: a bet near the truth pays best in the long run, but one of 1.5 proves nothing
+# within the days a strategy has, not even for a ratio of 1.5.
+BETS = (3.0, 5.0)
+SHARES = (0.7, 0.3)
 # Predicted variance: the exponential average of past squares with this half-life in active days, or the plain
 # average that starts with this many days at the first estimate, whichever is larger, times the margin.
 HALF_LIFE = 60.0

@@ -212,7 +212,7 @@ def test_an_empty_book_survives_its_frame():
 
 def test_another_version_or_a_broken_frame_is_refused():
     frame = Book().advance(START, evidence=[Look("a")])[0].to_frame()
-    with pytest.raises(BookVersionError, match="version 2, was 9"):
+    with pytest.raises(BookVersionError, match="version 3, was 9"):
         Book.from_frame(frame.assign(version=9))
     with pytest.raises(BookVersionError, match="without state"):
         Book.from_frame(frame.drop(columns="state"))
@@ -305,13 +305,18 @@ def test_the_whole_history_can_be_read_from_the_transitions() -> None:
     assert lifecycles(history.iloc[:0]).empty
 
 
-def test_a_book_from_before_costs_were_watched_is_read() -> None:
+def test_books_of_earlier_versions_are_read_and_keep_what_their_evidence_is_worth() -> None:
     returns = paper(120, seed=3, a=6.0)
     book, _ = Book().advance(START, evidence=[Look("a")])
     book, _ = run(book, 1, 100, returns)
     frame = book.to_frame()
-    old = frame.assign(version=1).drop(columns=[name for name in frame if name.startswith("costs_")])
-    pd.testing.assert_frame_equal(Book.from_frame(old).to_frame(), frame)
+    wealths = [name for name in frame if name.startswith("track_log_wealth")]
+    three_bets = frame.drop(columns=wealths).assign(version=2, track_log_wealth_0=0.1, track_log_wealth_1=0.2, track_log_wealth_2=0.3)
+    old = three_bets.assign(version=1).drop(columns=[name for name in frame if name.startswith("costs_")])
+    for earlier in (three_bets, old):
+        again = Book.from_frame(earlier)
+        assert again.entries["a"].track.log_e == pytest.approx(book.entries["a"].track.log_e, abs=1e-12)
+        pd.testing.assert_frame_equal(again.to_frame().drop(columns=wealths), frame.drop(columns=wealths))
     empty = Book().to_frame()
     assert Book.from_frame(empty.drop(columns=[name for name in empty if name.startswith("costs_")])).entries == {}
 
