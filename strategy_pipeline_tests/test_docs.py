@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -36,6 +37,27 @@ def test_every_room_is_named_in_the_architecture_page() -> None:
     text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
     rooms = [path.name for path in (REPOSITORY / "strategy_pipeline").iterdir() if (path / "__init__.py").exists()]
     assert [room for room in rooms if room not in text] == []
+
+
+SECTIONS = re.findall(
+    r"^## ([a-z_, ]+)\n(.*?)(?=^## |\Z)", (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8"), re.M | re.S
+)
+
+
+@pytest.mark.parametrize(("rooms", "text"), SECTIONS, ids=[rooms for rooms, _ in SECTIONS])
+def test_the_architecture_page_and_the_rooms_name_the_same(rooms: str, text: str) -> None:
+    """Every public name of a room stands in its section, and what a section calls is defined in its rooms or in those they use."""
+    code, public = "", []
+    for room in rooms.split(", "):
+        folder = REPOSITORY / "strategy_pipeline" / room
+        files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+        code += "".join(path.read_text(encoding="utf-8") for path in files)
+        public += getattr(importlib.import_module(f"strategy_pipeline.{room}"), "__all__", [])
+    assert [name for name in public if not re.search(rf"\b{re.escape(name)}\b", text)] == []
+    spans = re.findall(r"`([^`]+)`", text)
+    called = {name for span in spans for name in re.findall(r"\b([A-Za-z_]\w+)\(", span)}
+    known = set(re.findall(r"(?:def|class) (\w+)", code)) | set(re.findall(r"(\w+): (?:Callable|Cache|Judge)\b", code)) | {"DataFrame"}
+    assert sorted(called - known - set(public)) == []
 
 
 def test_tracked_files_name_no_folder_of_one_machine() -> None:

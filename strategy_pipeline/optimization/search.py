@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.backtest import BacktestResult, Costs, backtest
+from strategy_pipeline.backtest.kept import KeptBank
 from strategy_pipeline.errors import StrategyError
-from strategy_pipeline.indicators import Bank
 from strategy_pipeline.market import Bars
 from strategy_pipeline.optimization import cma, journal
 from strategy_pipeline.optimization.objective import (
@@ -34,12 +34,10 @@ if TYPE_CHECKING:
     import optuna
     from numpy.typing import NDArray
 
-    from strategy_pipeline.indicators.expressions import Value
 
 # Numbers are searched to this many significant digits: more is noise, and fewer distinct strategies are fewer trials.
 _DIGITS = 4
 _VERSION = 2  # of what a study file holds
-_BANK_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -145,13 +143,6 @@ def optimize(
         return _result(study, strategy, names, run)
 
 
-class _Kept(Bank):
-    """A bank that forgets nothing before its memory is full."""
-
-    def release(self, nodes: Iterable[tuple[int, Value]]) -> None:
-        """Keep them: the next batch asks again."""
-
-
 @dataclass
 class _Evaluation:
     """Runs candidates together, each distinct one once."""
@@ -177,9 +168,9 @@ class _Evaluation:
         return backtest(candidates, self.bars, bank=self._bank, **settings, **options)
 
     @cached_property
-    def _bank(self) -> Bank:
+    def _bank(self) -> KeptBank:
         """Candidates of one strategy read much the same series: each is computed once for all batches."""
-        return _Kept(self.bars, series=self.series, workers=self.workers, max_bytes=_BANK_BYTES)
+        return KeptBank(self.bars, series=self.series, workers=self.workers)
 
     @property
     def sign(self) -> float:
