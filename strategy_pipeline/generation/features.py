@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strategy_pipeline.generation.fitness import complexity
+from strategy_pipeline.indicators.expressions import Value
 from strategy_pipeline.market import Bars
 from strategy_pipeline.strategies.needs import conditions_of, rules, values_of
 from strategy_pipeline.strategies.parameters import parameters
@@ -28,33 +30,42 @@ REGIME = ("volatility", "trend", "efficiency", "persistence", "togetherness")
 
 def structure(strategies: Sequence[Strategy], symbols: Sequence[str]) -> NDArray[np.float64]:
     """float64 (n, n_features): family, sides, scope, words, shape, lengths, thresholds, levels and size; `ABSENT` where it has none."""
-    return np.array([_row(strategy, symbols) for strategy in strategies], dtype=np.float64)
+    names = tuple(symbols)
+    return np.array([_row(strategy, names) for strategy in strategies], dtype=np.float64)
 
 
-def _row(strategy: Strategy, symbols: Sequence[str]) -> list[float]:
+@lru_cache(1 << 12)
+def _row(strategy: Strategy, symbols: tuple[str, ...]) -> tuple[float, ...]:
     given, compared = rules(strategy), conditions_of(strategy)
-    words = np.zeros(BUCKETS)
+    words = [0.0] * BUCKETS
     for value in values_of(strategy):
-        for series in series_of(value):
-            words[zlib.crc32(f"{series.name}.{series.output or ''}{'@' if series.timeframe else ''}".encode()) % BUCKETS] += 1
+        for bucket in _buckets(value):
+            words[bucket] += 1.0
     tunable = parameters(strategy)
     lengths = [math.log(p.value) for p in tunable if p.kind == "int" and p.value > 0 and "." in p.path]
     places = [(p.value - p.low) / (p.high - p.low) for p in tunable if "threshold" in p.name and p.high > p.low]
     crossings = sum(part.op.startswith("crosses") for part in compared)
-    return [
+    return (
         *(float(strategy.family == family) for family in FAMILIES),
         *(float(name in given) for name in ("enter_long", "enter_short", "exit_long", "exit_short")),
         float(strategy.symbols == ("*",)),
         *(float(strategy.symbols == (symbol,)) for symbol in symbols),
         float(strategy.against is not None),
-        *words.tolist(),
+        *words,
         float(complexity(strategy)), float(len(compared)), float(crossings),
         *(_spread(lengths)), *(_spread(places)),
         *(_level(strategy, name) for name in _LEVELS),
         math.log(strategy.hold) if strategy.hold else ABSENT,
         math.log(strategy.cooldown) if strategy.cooldown else ABSENT,
         *(float(strategy.size.kind == kind) for kind in _SIZES), strategy.size.value,
-    ]  # fmt: skip
+    )  # fmt: skip
+
+
+@lru_cache(1 << 14)
+def _buckets(value: Value) -> tuple[int, ...]:
+    """The bucket of each word of a value."""
+    words = [f"{series.name}.{series.output or ''}{'@' if series.timeframe else ''}" for series in series_of(value)]
+    return tuple(zlib.crc32(word.encode()) % BUCKETS for word in words)
 
 
 def _spread(numbers: Sequence[float]) -> tuple[float, float, float]:

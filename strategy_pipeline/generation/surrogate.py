@@ -1,8 +1,8 @@
 """A model of what candidates are worth, learnt from those that were run.
 
-Gradient-boosted trees (J. Friedman, 2001) from structure, parameters and regime to the Sharpe ratio of a stretch of training;
-several on resampled strategies, whose disagreement is what is not known yet. The next to run are those of the highest upper bound
-(P. Auer, 2002): mean over regimes, less a part of its spread over them, more a part of the models' disagreement.
+Randomised trees (P. Geurts, D. Ernst, L. Wehenkel, 2006) from structure, parameters and regime to the Sharpe ratio of a stretch of
+training; where the trees disagree is what is not known yet (F. Hutter, H. Hoos, K. Leyton-Brown, 2011). The next to run are those of
+the highest upper bound (P. Auer, 2002): mean over regimes, less a part of its spread over them, more a part of the disagreement.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from strategy_pipeline.generation import features
 from strategy_pipeline.market import Bars
-from strategy_pipeline.rng import derive_seed, generator
+from strategy_pipeline.rng import derive_seed
 from strategy_pipeline.strategies.strategy import Strategy
 
 STRETCHES = 4
-_MODELS = 3
+_TREES, _LEAF, _COLUMNS = 40, 6, 0.3  # trees, least rows of a leaf, share of columns that a cut is chosen from
 _CLIP = 8.0  # Sharpe ratios of short stretches beyond this are noise
-_UNEVEN, _UNKNOWN = 0.25, 0.5
+_UNEVEN, _UNKNOWN = 0.25, 0.2
 _FEWEST = 12
 
 
@@ -32,16 +32,16 @@ class Surrogate:
         self._symbols, self._seed = tuple(bars.symbols), seed
         self._parts = features.segments(bars, STRETCHES)
         self._regimes = features.regimes(bars, self._parts)
-        self._models: list[Any] = []
+        self._model: Any = None
 
     @property
     def ready(self) -> bool:
         """Whether there was enough to learn from."""
-        return bool(self._models)
+        return self._model is not None
 
     def fit(self, strategies: Sequence[Strategy], returns: NDArray[np.float64]) -> None:
         """Learn from strategies and their daily returns (n, n_days). Too few that ever traded leave it as it was."""
-        from sklearn.ensemble import HistGradientBoostingRegressor
+        from sklearn.ensemble import ExtraTreesRegressor
 
         target = self._targets(returns)
         known = np.isfinite(target)
@@ -49,32 +49,20 @@ class Surrogate:
         if len(rows) < _FEWEST:
             return
         own = features.structure([strategies[row] for row in rows], self._symbols)
-        known, target = known[rows], target[rows]
-        models = []
+        row, stretch = np.nonzero(known[rows])
+        model = ExtraTreesRegressor(
+            _TREES, max_features=_COLUMNS, min_samples_leaf=_LEAF, n_jobs=1, random_state=derive_seed(self._seed, "surrogate") % 2**32
+        )
         with _one_thread():
-            for number in range(_MODELS):
-                drawn = generator(self._seed, "surrogate", number).integers(len(rows), size=len(rows))
-                stretch = np.tile(np.arange(len(self._parts)), len(rows))
-                chosen = np.repeat(drawn, len(self._parts))
-                fine = known[chosen, stretch]
-                table = np.hstack([own[chosen[fine]], self._regimes[stretch[fine]]])
-                model = HistGradientBoostingRegressor(
-                    max_iter=40, learning_rate=0.1, max_leaf_nodes=15, min_samples_leaf=8, l2_regularization=1.0, early_stopping=False,
-                    random_state=derive_seed(self._seed, "surrogate", number) % 2**32,
-                )  # fmt: skip
-                models.append(model.fit(table, target[chosen[fine], stretch[fine]]))
-        self._models = models
+            self._model = model.fit(np.hstack([own[row], self._regimes[stretch]]), target[rows][row, stretch])
 
     def score(self, strategies: Sequence[Strategy], explore: float = _UNKNOWN) -> NDArray[np.float64]:
         """How promising each is, (n,): expected Sharpe ratio over regimes, evenness and ignorance counted."""
         own = features.structure(strategies, self._symbols)
+        table = np.hstack([np.tile(own, (len(self._regimes), 1)), np.repeat(self._regimes, len(own), axis=0)]).astype(np.float32)
         with _one_thread():
-            found = np.array(
-                [
-                    [model.predict(np.hstack([own, np.broadcast_to(regime, (len(own), len(regime)))])) for regime in self._regimes]
-                    for model in self._models
-                ]
-            )
+            found = np.array([tree.predict(table, check_input=False) for tree in self._model.estimators_])
+        found = found.reshape(len(found), len(self._regimes), len(own))
         expected = found.mean(axis=0)
         return expected.mean(axis=0) - _UNEVEN * expected.std(axis=0) + explore * found.mean(axis=1).std(axis=0)
 
