@@ -102,6 +102,13 @@ def test_tuning_a_strategy_that_is_not_stored_is_refused(orchestrator: Orchestra
         asyncio.run(orchestrator.optimize_strategies(["0000000000000000"]))
 
 
+def test_a_strategy_that_is_not_stored_is_named_before_a_day_is_run_for_it(tmp_path: Path) -> None:
+    empty = Orchestrator(Settings(home=tmp_path, profile="tiny"), now=lambda: NOW)
+    with pytest.raises(StrategyError, match="0000000000000000 in the store, was absent"):
+        asyncio.run(empty.optimize_strategies(["0000000000000000"]))
+    assert empty.workspace.lake.list("records") == []
+
+
 def test_the_report_covers_the_book_and_names_the_page(orchestrator: Orchestrator) -> None:
     report = asyncio.run(orchestrator.get_performance_report(days=10))
     assert report.day == DAY

@@ -49,6 +49,8 @@ def signals(workspace: Workspace, day: dt.date, symbols: Sequence[str] | None) -
 
 def optimize(workspace: Workspace, day: dt.date, ids: Sequence[str] | None) -> pd.DataFrame:
     """Tunes strategies on the training span of `day`; one row a strategy."""
+    if ids is not None:
+        strategies.strategies_of(workspace, sorted(set(ids)))  # one that is unknown is said before a day is run
     run_missing(workspace, "strategy_book", day)
     with workspace.lock():
         chosen = strategies.strategies_of(workspace, sorted(set(ids)) if ids is not None else strategies.book_of(workspace, day).active)
