@@ -153,7 +153,9 @@ def backfill(settings: Settings, first: dt.datetime, last: dt.datetime, as_json:
 @cli.command(epilog="Example: strategy-pipeline generate --count 200 --families momentum,breakout")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="how many distinct strategies")
 @click.option("--families", default=None, help="comma separated; default: all that the market has data for")
-@click.option("--methods", default=None, help="comma separated generators; default: all")
+@click.option(
+    "--methods", default=None, help="comma separated: systematic, genetic, ml_driven, ensemble, pairs, or your own; default: systematic"
+)
 @json_option
 @market_options
 def generate(settings: Settings, count: int, families: str | None, methods: str | None, as_json: bool) -> None:

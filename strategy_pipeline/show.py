@@ -203,7 +203,7 @@ def strategy_of(workspace: Workspace, given: str) -> Strategy:
         return parse(text)
     try:
         return strategies.strategies_of(workspace, [text.strip()])[0]
-    except StrategyError:
+    except strategies.AbsentStrategyError:
         raise StrategyError(
             f"Expected a file, a strategy's text or an id of the store, was {text.strip()!r}, which is none of them; "
             "`strategy-pipeline store strategies` prints ids"

@@ -40,6 +40,10 @@ VALIDATION_SHARE = 0.4
 REQUESTED = "strategies/requested"  # what people had tuned, beside the daily search
 
 
+class AbsentStrategyError(StrategyError):
+    """A strategy was asked for by an id that the store does not hold."""
+
+
 @dataclass(frozen=True)
 class Spans:
     """Which days a search may see, and which only its one look: half-open, UTC."""
@@ -129,7 +133,7 @@ def store_strategies(workspace: Workspace, found: list[Strategy], method: str, d
 
 
 def strategies_of(workspace: Workspace, ids: tuple[str, ...] | list[str]) -> list[Strategy]:
-    """Strategies by id, from the store. StrategyError names one that is not there."""
+    """Strategies by id, from the store. AbsentStrategyError names one that is not there, StrategyError one that is damaged."""
     from strategy_pipeline.store import EVERY_PARTITION, flatten
 
     if not ids:
@@ -138,7 +142,7 @@ def strategies_of(workspace: Workspace, ids: tuple[str, ...] | list[str]) -> lis
     found = {document["id"]: stored_strategy(document) for document in flatten(pages)}
     missing = [i for i in ids if i not in found]
     if missing:
-        raise StrategyError(f"Expected the strategy {missing[0]} in the store, was absent; see `strategy-pipeline store strategies`")
+        raise AbsentStrategyError(f"Expected the strategy {missing[0]} in the store, was absent; see `strategy-pipeline store strategies`")
     return [found[i] for i in ids]
 
 

@@ -35,11 +35,14 @@ def count_trials(workspace: Workspace, day: dt.date, ids: Iterable[str], *, orig
 
 
 def ledger_of(workspace: Workspace, day: dt.date) -> TrialsLedger:
-    """The trials of every day up to and including `day`."""
-    from strategy_pipeline.selection import TrialsLedger
+    """The trials of every day up to and including `day`. LedgerVersionError names the file that another version wrote."""
+    from strategy_pipeline.selection import LedgerVersionError, TrialsLedger
 
     ledger = TrialsLedger()
     for path in workspace.lake.list(_TRIALS):
         if dt.date.fromisoformat(path.rsplit("/", 1)[-1][:10]) <= day:
-            ledger = ledger.merge(TrialsLedger.from_frame(workspace.lake.read(path)))
+            try:
+                ledger = ledger.merge(TrialsLedger.from_frame(workspace.lake.read(path)))
+            except LedgerVersionError as error:
+                raise LedgerVersionError(f"{error} ({path})") from None
     return ledger
