@@ -62,7 +62,8 @@ def search(past: Bars, count: int, seed: int, chosen: tuple[str, ...], costs: Co
     ``promoted, looked`` (ids), ``verdicts`` (reasons by id), ``trials, effective_trials, pbo``.
     """
     world = World(past, {}, None, float("nan"), np.empty(0))
-    selection, result, by_id = searched(world, count, seed, chosen, costs, gate)
+    selection, _, by_id = searched(world, count, seed, chosen, costs, gate)
+    result = backtest([by_id[sid] for sid in sorted(by_id)], past, costs=costs, workers=1)
     ratio = np.round(np.asarray(sharpe_ratio(result.daily_returns.T, 365.0)), 9)
     ids = list(result.strategy_ids)
     ranked = [ids[k] for k in sorted(range(len(ids)), key=lambda k: (-np.nan_to_num(ratio[k], nan=-np.inf), ids[k]))]

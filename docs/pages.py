@@ -26,6 +26,8 @@ SIZES = {
     "optimize_trials": "Optuna trials for each",
     "bootstrap": "resamples in the evidence",
     "monte_carlo": "resamples in the robustness score",
+    "perturbed": "jittered strategies, and runs with missed entries, in the robustness score",
+    "price_histories": "price histories in the robustness score",
 }
 # What a stage may take on 2 cores, seconds; the run prints what it took. tiny: a day in 15 s; quick: in 4 minutes.
 COSTS = [
@@ -56,7 +58,8 @@ def settings_page() -> str:
     lines += [
         "",
         "Limits, costs, population and the like may change from day to day without losing the book. What makes another market",
-        "(source, data, venue, exchange, market, symbols, timeframe, history_from, profile, feature_set, seed) starts a universe of its own.",
+        "(source, data, venue, exchange, market, symbols, timeframe, history_from, profile, feature_set, seed) starts a universe of its",
+        "own.",
         "",
         "## Profiles",
         "",

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -59,13 +59,15 @@ class Profile:
     optimize_trials: int  # Optuna trials for each
     bootstrap: int  # resamples in the evidence
     monte_carlo: int  # resamples in the robustness score
+    perturbed: int  # jittered strategies, and runs with missed entries, in the robustness score
+    price_histories: int  # price bootstraps in the robustness score
 
 
 PROFILES: dict[str, Profile] = {
-    "tiny": Profile(3, 180, 60, 60, 90, 30, 12, 512, 1, 4, 200, 50),
-    "quick": Profile(8, 1095, 1000, 180, 365, 7, 150, 8_192, 3, 24, 1000, 200),
-    "standard": Profile(12, 1460, 5000, 30, 365, 7, 1_000, 100_000, 20, 100, 2000, 1000),
-    "full": Profile(20, 1825, 10_000, 7, 365, 7, 5_000, 500_000, 50, 200, 5000, 1000),
+    "tiny": Profile(3, 180, 60, 60, 90, 30, 12, 512, 1, 4, 200, 50, 4, 2),
+    "quick": Profile(8, 1095, 1000, 180, 365, 7, 150, 8_192, 3, 24, 1000, 200, 10, 10),
+    "standard": Profile(12, 1460, 5000, 30, 365, 7, 1_000, 100_000, 20, 100, 2000, 1000, 20, 50),
+    "full": Profile(20, 1825, 10_000, 7, 365, 7, 5_000, 500_000, 50, 200, 5000, 1000, 20, 100),
 }
 
 
@@ -174,7 +176,7 @@ class Settings(BaseSettings):
     def sizes(self) -> Profile:
         """The profile's sizes, with `population` replaced where the user gave one."""
         profile = PROFILES[self.profile]
-        return profile if self.population is None else Profile(**{**asdict(profile), "population": self.population})
+        return profile if self.population is None else replace(profile, population=self.population)
 
     def start_of_history(self, day: dt.date) -> dt.date:
         """First day of history for a run of `day`: as given, or the profile's look-back.

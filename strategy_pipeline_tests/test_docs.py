@@ -60,6 +60,14 @@ def test_the_architecture_page_and_the_rooms_name_the_same(rooms: str, text: str
     assert sorted(called - known - set(public)) == []
 
 
+def test_what_a_day_leaves_in_the_lake_stands_in_the_table(tiny_day: Path) -> None:
+    table = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Where things lie in the lake")[2]
+    (lake,) = tiny_day.glob("universes/*/lake")
+    parts = {path.relative_to(lake).parts for path in lake.rglob("*") if path.is_file()}
+    found = {part[0] for part in parts if not part[0].startswith(".")} | {part[1] for part in parts if part[0] in ("strategies", "models")}
+    assert [name for name in sorted(found) if not re.search(rf"\b{re.escape(name)}\b", table)] == []
+
+
 def test_tracked_files_name_no_folder_of_one_machine() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False).stdout.split()
     if not listed:

@@ -72,7 +72,7 @@ def test_other_bars_in_the_months_held_back_change_no_candidate_and_no_verdict(h
     _, through, cut = holdout.held_back(bars, 6)
     other = after_the_cut_upside_down(bars, cut)
     again = holdout.search(holdout.held_back(other, 6)[0], 40, 5, CHOSEN, None, Gate(resamples=100))
-    assert again == found and len(found["candidates"]) == 40 and found["trials"] > 40
+    assert again == found and len(found["candidates"]) == 40 <= found["trials"]
     earned = [holdout.afterwards(found, months, cut, None)["rows"][-1]["sharpe"] for months in (through, other)]
     assert earned[0] != earned[1]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from strategy_pipeline import Orchestrator, Settings, Strategy
-from strategy_pipeline.cycle import strategies
+from strategy_pipeline.cycle import predictions, strategies
 from strategy_pipeline.errors import NoDataError, PipelineError, StrategyError, UnknownSymbolError
 from strategy_pipeline.orchestrator import as_dict, as_plain
+from strategy_pipeline.selection import TrialsLedger
 
 NOW = pd.Timestamp("2025-06-30 01:00", tz="UTC")
 DAY = (NOW - pd.Timedelta(days=1)).date()
@@ -69,6 +71,56 @@ def test_a_request_that_cannot_be_met_says_why(orchestrator: Orchestrator, argum
         asyncio.run(orchestrator.generate_new_strategies(**{"count": 3, **arguments}))  # type: ignore[arg-type]
 
 
+def test_what_a_search_evaluated_reaches_the_ledger_once(orchestrator: Orchestrator) -> None:
+    from strategy_pipeline import generation
+    from strategy_pipeline.cycle.workspace import costs_of
+
+    workspace = orchestrator.workspace
+    before = strategies.ledger_of(workspace, DAY).ids(strategies.SEARCH)
+    ask = {"count": 6, "methods": ["genetic", "ensemble"], "seed": 3}
+    ids = asyncio.run(orchestrator.generate_new_strategies(**ask))
+    # The same search by itself, on the training span, with a recorder of its own.
+    past = workspace.bars(DAY).between(None, strategies.spans(workspace, DAY).train_end)
+    values = {name: array[:, : past.n_bars] for name, array in predictions.named_series(workspace, DAY).items()}
+    ledger = TrialsLedger()
+    search = generation.SearchSettings(costs=costs_of(workspace), values=values, record=generation.recorder(ledger, "daily", day=DAY))
+    made = generation.draw(6, past, methods=ask["methods"], seed=3, series=sorted(values), search=search).strategies
+    assert [strategy.id for strategy in made] == ids
+    rows = strategies.ledger_of(workspace, DAY).to_frame().set_index("strategy_id")
+    own = ledger.to_frame().set_index("strategy_id")
+    assert set(own["origin"]) == {"genetic", "ensemble"} and set(ids) <= set(own.index)
+    assert set(rows.index) == before | set(own.index) and rows.index.is_unique
+    fresh = sorted(set(own.index) - before)
+    assert rows.loc[fresh, "origin"].isin(["genetic", "ensemble"]).all()
+    assert len(own) > 1200  # both searches in full, not the six that were handed over
+    asyncio.run(orchestrator.generate_new_strategies(**ask))
+    assert strategies.ledger_of(workspace, DAY).ids(strategies.SEARCH) == before | set(own.index)
+
+
+def test_no_two_of_those_asked_for_enter_on_nearly_the_same_bars(orchestrator: Orchestrator) -> None:
+    from strategy_pipeline.backtest import backtest
+
+    workspace = orchestrator.workspace
+    ids = asyncio.run(orchestrator.generate_new_strategies(count=40, strategy_types=["momentum", "trend"]))
+    past = workspace.bars(DAY).between(None, strategies.spans(workspace, DAY).train_end)
+    found = strategies.strategies_of(workspace, ids)
+    series = {name: array[:, : past.n_bars] for name, array in predictions.named_series(workspace, DAY).items()}
+    result = backtest([replace(s, stop=None, take=None, trail=None, hold=1, cooldown=None, breakeven=None, exit_long=None, exit_short=None)
+                       for s in found], past, series=series)  # fmt: skip
+    entries = [frozenset((t.symbol, t.entry, t.side) for t in result.trades(i).itertuples()) for i in result.strategy_ids]
+    pairs = [(a, b) for k, a in enumerate(entries) for b in entries[:k] if a | b]
+    assert len(pairs) > 500
+    assert max(len(a & b) / len(a | b) for a, b in pairs) < 0.99
+
+
+@pytest.mark.parametrize("count", [0, -3, 2_000_000, True, 1.5, "many"])
+def test_a_count_that_cannot_be_is_refused_before_anything_runs(count: object, tmp_path: Path) -> None:
+    fresh = Orchestrator(Settings(home=tmp_path / "home", profile="tiny"), now=lambda: NOW)
+    with pytest.raises(StrategyError, match="count|at most 1,000,000"):
+        asyncio.run(fresh.generate_new_strategies(count=count))  # type: ignore[arg-type]
+    assert not (tmp_path / "home" / "universes").exists()
+
+
 def test_tuned_strategies_are_trials_of_the_day_and_candidates_of_the_next(orchestrator: Orchestrator) -> None:
     workspace = orchestrator.workspace
     asked = sorted(s.id for s in strategies.population(workspace, DAY))[:2]
@@ -100,6 +152,13 @@ def test_nothing_active_is_nothing_tuned(orchestrator: Orchestrator) -> None:
 def test_tuning_a_strategy_that_is_not_stored_is_refused(orchestrator: Orchestrator) -> None:
     with pytest.raises(StrategyError, match="0000000000000000 in the store, was absent"):
         asyncio.run(orchestrator.optimize_strategies(["0000000000000000"]))
+
+
+def test_a_strategy_that_is_not_stored_is_named_before_a_day_is_run_for_it(tmp_path: Path) -> None:
+    empty = Orchestrator(Settings(home=tmp_path, profile="tiny"), now=lambda: NOW)
+    with pytest.raises(StrategyError, match="0000000000000000 in the store, was absent"):
+        asyncio.run(empty.optimize_strategies(["0000000000000000"]))
+    assert empty.workspace.lake.list("records") == []
 
 
 def test_the_report_covers_the_book_and_names_the_page(orchestrator: Orchestrator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.book import STATES, TRANSITION_COLUMNS
-from strategy_pipeline.cycle import predictions, strategies
+from strategy_pipeline.cycle import candidates, predictions, strategies
 from strategy_pipeline.cycle.graph import run_missing
 from strategy_pipeline.cycle.portfolio import signals_of
 from strategy_pipeline.cycle.workspace import DAY, Workspace
@@ -24,16 +25,24 @@ if TYPE_CHECKING:
 def generate(
     workspace: Workspace, day: dt.date, count: int, families: Sequence[str] | None, methods: Sequence[str] | None, seed: int | None
 ) -> list[str]:
-    """`count` distinct strategies on the market of `day`, stored; their ids."""
+    """`count` distinct strategies on the market of `day`, no two of which enter on nearly the same bars, stored; their ids."""
     from strategy_pipeline import generation
 
+    _, chosen = generation.check_request(count, families, methods)  # before anything runs
+    # A method that searches hands over a quarter of what it evaluates: enough trials that it need not search again.
+    trials = min(max(1200, 4 * -(-count // len(chosen))), 1_000_000)
     with workspace.lock():
         for stage in ("regimes", "forecasts", "agent_actions"):  # rules may read what these make
             run_missing(workspace, stage, day)
         series = tuple(sorted(predictions.named_series(workspace, day)))
-        chosen = derive_seed(workspace.settings.seed, "generate", day) % 2**31 if seed is None else seed
+        drawn_from = derive_seed(workspace.settings.seed, "generate", day) % 2**31 if seed is None else seed
         past = workspace.bars(day).between(None, strategies.spans(workspace, day).train_end)  # validation is not for search
-        made = generation.generate(count, past, families=families, methods=methods, seed=chosen, series=series)
+        search, evaluated = candidates.search_of(workspace, day, past, trials)
+        made = generation.draw(count, past, families=families, methods=chosen, seed=drawn_from, series=series, search=search).strategies
+        # What a search evaluated was tried, handed over or not. Each request has files of its own.
+        asked = [count, None if families is None else list(families), list(chosen), drawn_from]
+        key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+        candidates.count_searches(workspace, day, evaluated, key=key)
         strategies.store_strategies(workspace, made, "requested", day)
     return [strategy.id for strategy in made]
 
@@ -49,6 +58,8 @@ def signals(workspace: Workspace, day: dt.date, symbols: Sequence[str] | None) -
 
 def optimize(workspace: Workspace, day: dt.date, ids: Sequence[str] | None) -> pd.DataFrame:
     """Tunes strategies on the training span of `day`; one row a strategy."""
+    if ids is not None:
+        strategies.strategies_of(workspace, sorted(set(ids)))  # one that is unknown is said before a day is run
     run_missing(workspace, "strategy_book", day)
     with workspace.lock():
         chosen = strategies.strategies_of(workspace, sorted(set(ids)) if ids is not None else strategies.book_of(workspace, day).active)

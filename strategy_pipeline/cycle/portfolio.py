@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.cycle import predictions, strategies
+from strategy_pipeline.cycle.costs import realised_costs
 from strategy_pipeline.cycle.funding import funding_of, paid_daily
 from strategy_pipeline.cycle.market import quarantine_table, stamped
 from strategy_pipeline.cycle.report import StageReport
@@ -220,27 +221,6 @@ def execution_quality(workspace: Workspace, day: dt.date) -> StageReport:
     mean = float(np.average(frame["fee_bps"] + frame["slippage_bps"], weights=frame["notional"]))
     summary = f"{int(frame['fills'].sum())} fills cost {mean:.1f} bp a side, {assumed:g} assumed"
     return StageReport(summary, {"fills": int(frame["fills"].sum()), "realised_bps": round(mean, 3)}, table=frame, artifacts=(artifact,))
-
-
-def realised_costs(fills: pd.DataFrame) -> pd.DataFrame:
-    """Per symbol: fills, notional (quote units), fee and slippage in basis points of notional, weighted by notional.
-
-    Slippage is signed against the reference price: positive is worse for the trader. Fills without a reference
-    price have no slippage of their own (NaN) and are left out of its mean.
-    """
-    columns = {"symbol": "str", "fills": "int64", "notional": "float64", "fee_bps": "float64", "slippage_bps": "float64"}
-    if fills.empty:
-        return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns.items()})
-    notional = fills["qty"] * fills["price"]
-    sign = np.where(fills["side"] == "buy", 1.0, -1.0)
-    slip = 1e4 * sign * (fills["price"] - fills["reference_price"]) / fills["reference_price"]
-    table = pd.DataFrame({"symbol": fills["symbol"], "notional": notional, "fee": fills["fee"], "slip": slip})
-    rows = []
-    for symbol, part in table.groupby("symbol", sort=True):
-        known = part["slip"].notna()
-        slipped = np.average(part["slip"][known], weights=part["notional"][known]) if known.any() else np.nan
-        rows.append((symbol, len(part), part["notional"].sum(), 1e4 * part["fee"].sum() / part["notional"].sum(), slipped))
-    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
 def _by_symbol(frame: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -10,17 +10,20 @@ import datetime as dt
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from strategy_pipeline.book import STATES, Book
-from strategy_pipeline.cycle import predictions
+from strategy_pipeline.book import STATES, Book, BookRules
+from strategy_pipeline.cycle import candidates, predictions
+from strategy_pipeline.cycle.costs import as_paper_rows, excess_costs
 from strategy_pipeline.cycle.features import history_key
 from strategy_pipeline.cycle.funding import funding_note, funding_of
 from strategy_pipeline.cycle.report import StageReport
+from strategy_pipeline.cycle.stability import stability
+from strategy_pipeline.cycle.trials import SEARCH, count_trials, ledger_of
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators.expressions import Series
@@ -28,16 +31,13 @@ from strategy_pipeline.rng import derive_seed
 from strategy_pipeline.strategies import Strategy, values_of
 
 if TYPE_CHECKING:
-    from strategy_pipeline.backtest import BacktestResult, Costs
-    from strategy_pipeline.selection import Evidence, TrialsLedger
+    from strategy_pipeline.backtest import BacktestResult
+    from strategy_pipeline.selection import Evidence
     from strategy_pipeline.store import Artifact
 
-SEARCH = "daily"  # one search goes on from day to day: every day's trials count against every later promotion
 GAP_DAYS = 5
 VALIDATION_SHARE = 0.4
-STRESS = 2.0  # costs times this, for the stressed Sharpe ratio
 REQUESTED = "strategies/requested"  # what people had tuned, beside the daily search
-_TRIALS = "strategies/trials"
 
 
 @dataclass(frozen=True)
@@ -63,27 +63,33 @@ def spans(workspace: Workspace, day: dt.date) -> Spans:
 
 def strategy_population(workspace: Workspace, day: dt.date) -> StageReport:
     """The day's candidates: newly generated ones, those a person had tuned the day before, and everything the book follows."""
-    from strategy_pipeline.generation import generate, skipped_families
+    from strategy_pipeline.generation import skipped_families
 
     # Generators may read prices: they get the training span alone.
     bars = workspace.bars(day).between(None, spans(workspace, day).train_end)
     series = predictions.named_series(workspace, day)
     seed = derive_seed(workspace.settings.seed, "strategy_population", day) % 2**31
-    fresh = generate(workspace.settings.sizes.population, bars, seed=seed, series=tuple(sorted(series)))
+    found = candidates.daily(workspace, day, bars, seed)
+    method_of = {strategy.id: method for method, made in found.items() for strategy in made}
+    fresh = [strategy for made in found.values() for strategy in made]
     members = {strategy.id: strategy for strategy in fresh}
     asked = {s.id: s for s in requested(workspace, day - DAY) if s.id not in members}
     held = {s.id: s for s in strategies_of(workspace, book_of(workspace, day - DAY).followed)}
     others = [(s, "book") for s in held.values() if s.id not in members and s.id not in asked]
-    frame = population_frame([*((s, "generated") for s in fresh), *((s, "requested") for s in asked.values()), *others])
+    frame = population_frame([*((s, "generated") for s in fresh), *((s, "requested") for s in asked.values()), *others], method_of)
     artifact = workspace.lake.write(population_path(day), frame)
-    store_strategies(workspace, fresh, "systematic", day)
+    for method, made in found.items():
+        store_strategies(workspace, made, method, day)
     families = frame["family"].value_counts()
     facts: dict[str, int | float | str] = {
         "strategies": len(frame), "new": len(fresh), "requested": len(asked), "from_book": len(held),
+        **{f"method_{k}": len(v) for k, v in found.items()},
         **{f"family_{k}": int(v) for k, v in families.items()},
         **{f"skipped_{k}": reason for k, reason in skipped_families(bars, tuple(sorted(series))).items()},
     }  # fmt: skip
     summary = f"{len(fresh):,} new candidates of {families.size} families, {len(held)} followed from the book"
+    if len(found) > 1:
+        summary += f" ({', '.join(f'{len(made):,} {method}' for method, made in found.items() if made)})"
     return StageReport(summary, facts, table=frame[["strategy_id", "family", "text"]].head(8), artifacts=(artifact,))
 
 
@@ -94,9 +100,11 @@ def requested(workspace: Workspace, day: dt.date) -> list[Strategy]:
     return [Strategy.from_json(json.loads(texts[i])) for i in sorted(texts)]
 
 
-def population_frame(members: list[tuple[Strategy, str]]) -> pd.DataFrame:
-    rows = [(s.id, s.family, origin, s.text, json.dumps(s.to_json(), sort_keys=True)) for s, origin in members]
-    return pd.DataFrame(rows, columns=["strategy_id", "family", "origin", "text", "json"]).astype("str")
+def population_frame(members: list[tuple[Strategy, str]], methods: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A row a strategy; `method` is the generator that proposed it, empty where none did on this day."""
+    known = methods or {}
+    rows = [(s.id, s.family, origin, known.get(s.id, ""), s.text, json.dumps(s.to_json(), sort_keys=True)) for s, origin in members]
+    return pd.DataFrame(rows, columns=["strategy_id", "family", "origin", "method", "text", "json"]).astype("str")
 
 
 def population_path(day: dt.date) -> str:
@@ -154,9 +162,12 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     """The whole population over the whole history, after costs; every strategy run is a trial in the ledger."""
     members = population(workspace, day)
     result = run(workspace, day, members)
-    origins = workspace.lake.read(population_path(day), columns=["strategy_id", "origin"])
+    origins = workspace.lake.read(population_path(day), columns=["strategy_id", "origin", "method"])
     artifacts = write_results(workspace, f"strategies/backtests/{day}", result, returns_of(workspace, day, members, result))
-    new = _count_trials(workspace, day, list(origins["strategy_id"][origins["origin"] == "generated"]))
+    before = ledger_of(workspace, day - DAY).count(SEARCH)
+    for method, made in origins[origins["origin"] == "generated"].groupby("method", sort=True):
+        count_trials(workspace, day, made["strategy_id"], origin=str(method))
+    new = ledger_of(workspace, day).count(SEARCH) - before
     pooled = result.pooled
     traded = result.metrics["trades"].groupby(level=0).sum()
     document: dict[str, Any] = {
@@ -181,17 +192,22 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     return StageReport(summary, facts, table=best, artifacts=tuple(artifacts), inputs=read)
 
 
-def run(workspace: Workspace, day: dt.date, members: list[Strategy], *, costs: Costs | None = None) -> BacktestResult:
-    """A backtest of strategies through the close of `day` with every named series known by then."""
+def run(workspace: Workspace, day: dt.date, members: list[Strategy], *, until: pd.Timestamp | None = None) -> BacktestResult:
+    """A backtest of strategies through the close of `day`, or on the bars before `until` alone, with every named series known by then."""
     from strategy_pipeline.backtest import backtest
 
+    bars, series, rates = workspace.bars(day), predictions.named_series(workspace, day), funding_of(workspace, day)
+    if until is not None:
+        bars = bars.between(None, until)
+        series = {name: values[:, : bars.n_bars] for name, values in series.items()}
+        rates = None if rates is None else rates[:, : bars.n_bars]
     return backtest(
         members,
-        workspace.bars(day),
-        costs=costs or costs_of(workspace),
+        bars,
+        costs=costs_of(workspace),
         fill=workspace.settings.fill,
-        series=predictions.named_series(workspace, day),
-        funding=funding_of(workspace, day),
+        series=series,
+        funding=rates,
         workers=workspace.settings.workers,
     )
 
@@ -247,28 +263,6 @@ def read_results(workspace: Workspace, prefix: str) -> Results:
     return Results(list(pooled["strategy_id"]), returns, days, pooled, lake.read(f"{prefix}/metrics.parquet"))
 
 
-def _count_trials(workspace: Workspace, day: dt.date, ids: list[str], origin: str = "systematic") -> int:
-    """Enters a day's trials into the ledger (its rows of this day and origin are replaced); returns how many are new."""
-    ledger = ledger_of(workspace, day - DAY)
-    before = ledger.count(SEARCH)
-    ledger.record(SEARCH, ids, day=day, origin=origin)
-    frame = ledger.to_frame()
-    today = frame[frame["day"] == pd.Timestamp(day, tz="UTC")]
-    workspace.lake.write(f"{_TRIALS}/{day}-{origin}.parquet", today)
-    return ledger.count(SEARCH) - before
-
-
-def ledger_of(workspace: Workspace, day: dt.date) -> TrialsLedger:
-    """The trials of every day up to and including `day`."""
-    from strategy_pipeline.selection import TrialsLedger
-
-    ledger = TrialsLedger()
-    for path in workspace.lake.list(_TRIALS):
-        if dt.date.fromisoformat(path.rsplit("/", 1)[-1][:10]) <= day:
-            ledger = ledger.merge(TrialsLedger.from_frame(workspace.lake.read(path)))
-    return ledger
-
-
 # ---- tuning ------------------------------------------------------------------------------------------------------
 
 
@@ -322,7 +316,7 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
         result = run(workspace, day, fresh)
         artifacts += write_results(workspace, prefix, result, returns_of(workspace, day, fresh, result))
     store_strategies(workspace, fresh, "optimized", day)
-    _count_trials(workspace, day, sorted(set(trials)), origin=origin)
+    count_trials(workspace, day, sorted(set(trials)), origin=origin)
     for row in rows:
         document = {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
         workspace.documents.upsert("optimization_results", {"id": f"{row['strategy_id']}-{day}", "day": day.isoformat(), **document})
@@ -354,62 +348,55 @@ def everything_run(workspace: Workspace, day: dt.date) -> tuple[Results, dict[st
 
 
 def evidence(workspace: Workspace, day: dt.date) -> StageReport:
-    """The few best of training get one look at untouched validation; the verdict says what each lacks."""
-    from strategy_pipeline.selection import select
+    """The few best of training get one look at untouched validation; the verdict says what each lacks.
+
+    What the book tested before, or what moves with it, gets none: a look would prove, or refute, the same idea again.
+    """
+    from strategy_pipeline.selection import Gate, select, sharpe_ratio
 
     results, texts = everything_run(workspace, day)
     cut = spans(workspace, day)
-    train = results.returns[:, results.days < np.datetime64(cut.train_end.date())].T
-    held_out = results.returns[:, results.days >= np.datetime64(cut.validation_start.date())].T
+    in_training = results.days < np.datetime64(cut.train_end.date())
+    known = pd.DataFrame(results.returns[:, in_training].T, index=pd.DatetimeIndex(results.days[in_training]), columns=results.ids)
+    barred = book_of(workspace, day - DAY).barred(known, rules=rules_of(workspace))
+    free = [row for row, strategy_id in enumerate(results.ids) if strategy_id not in barred]
+    train = results.returns[free][:, in_training].T
+    held_out = results.returns[free][:, results.days >= np.datetime64(cut.validation_start.date())].T
     n_trials = max(ledger_of(workspace, day).count(SEARCH), len(results.ids))
     seed = derive_seed(workspace.settings.seed, "evidence", day) % 2**31
-    options: dict[str, Any] = {"ids": results.ids, "n_trials": n_trials, "full": results.returns.T, "seed": seed}
-    gate = replace(_gate(), resamples=workspace.settings.sizes.bootstrap)
+    options: dict[str, Any] = {
+        "ids": [results.ids[row] for row in free],
+        "n_trials": n_trials,
+        "full": results.returns[free].T,
+        "seed": seed,
+    }
+    gate = Gate(resamples=workspace.settings.sizes.bootstrap)
     looked_at = [item.strategy_id for item in select(train, held_out, gate=gate, **options).evidence]
-    robustness, stressed = _robustness(workspace, day, [Strategy.from_json(json.loads(texts[i])) for i in looked_at], seed)
-    selection = select(train, held_out, gate=gate, robustness=robustness, stressed_sharpe=stressed, **options)
-    frame = selection.to_frame()
+    if looked_at:
+        members = [Strategy.from_json(json.loads(texts[i])) for i in looked_at]
+        robustness, stressed = stability(workspace, run(workspace, day, members, until=cut.train_end), looked_at, seed)
+        options |= {"robustness": robustness, "stressed_sharpe": stressed}
+    selection = select(train, held_out, gate=gate, **options)
+    frame, screening = selection.to_frame(), selection.screening
+    if barred:
+        rows = known[list(barred)].to_numpy()
+        ratios = np.asarray(sharpe_ratio(rows, 365.0))
+        apart = pd.DataFrame({"strategy_id": list(barred), "train_sharpe": ratios, "train_days": np.isfinite(rows).sum(axis=0),
+                              "looked_at": False, "reason": list(barred.values())})  # fmt: skip
+        screening = pd.concat(
+            [screening, apart.astype({"strategy_id": "str", "reason": "str"}).reindex(columns=screening.columns)], ignore_index=True
+        )
     artifacts = (
         workspace.lake.write(f"strategies/evidence/{day}/evidence.parquet", frame),
-        workspace.lake.write(f"strategies/evidence/{day}/screening.parquet", selection.screening),
+        workspace.lake.write(f"strategies/evidence/{day}/screening.parquet", screening),
     )
     facts: dict[str, Any] = {
         "trials": selection.n_trials, "effective_trials": selection.effective_trials, "pbo": _rounded(selection.pbo),
-        "looked_at": len(frame), "promoted": len(selection.promoted), "watchlist": len(selection.watchlist),
+        "looked_at": len(frame), "promoted": len(selection.promoted), "watchlist": len(selection.watchlist), "tested_before": len(barred),
         "train_end": str(cut.train_end.date()), "validation_start": str(cut.validation_start.date()),
     }  # fmt: skip
     table = frame[["strategy_id", "train_sharpe", "sharpe", "stepm_p_value", "t_statistic", "dsr", "verdict", "reasons"]]
     return StageReport(selection.summary, facts, table=table, artifacts=artifacts)
-
-
-def _gate() -> Any:
-    from strategy_pipeline.selection import Gate
-
-    return Gate()
-
-
-def _robustness(workspace: Workspace, day: dt.date, members: list[Strategy], seed: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Monte Carlo score, and Sharpe ratio under doubled costs, of each strategy that was looked at; on training days only.
-
-    Training only: validation has one test, and these are not it.
-    """
-    from strategy_pipeline.backtest import monte_carlo
-
-    if not members:
-        return {}, {}
-    cut = spans(workspace, day)
-    scored = monte_carlo(
-        run(workspace, day, members),
-        [s.id for s in members],
-        n=workspace.settings.sizes.monte_carlo,
-        seed=seed,
-        start=cut.start,
-        end=cut.train_end,
-    )
-    paid = costs_of(workspace)
-    stress = replace(paid, fee_bps=paid.fee_bps * STRESS, slippage_bps=paid.slippage_bps * STRESS)
-    worse = run(workspace, day, members, costs=stress).summary(cut.start, cut.train_end)["sharpe"]
-    return {s.id: float(scored.scores[s.id]) for s in members}, {s.id: float(worse[s.id]) for s in members}
 
 
 # ---- the book ----------------------------------------------------------------------------------------------------
@@ -419,6 +406,11 @@ def book_of(workspace: Workspace, day: dt.date) -> Book:
     """The book after `day`; empty before its first."""
     path = f"book/{day}/book.parquet"
     return Book.from_frame(workspace.lake.read(path)) if workspace.lake.exists(path) else Book()
+
+
+def rules_of(workspace: Workspace) -> BookRules:
+    """The rules the book keeps under these settings."""
+    return BookRules(max_correlation=workspace.settings.max_correlation)
 
 
 def performance_review(workspace: Workspace, day: dt.date) -> StageReport:
@@ -450,24 +442,26 @@ def performance_review(workspace: Workspace, day: dt.date) -> StageReport:
 
 def strategy_book(workspace: Workspace, day: dt.date) -> StageReport:
     """Who is promoted, activated, put on probation, retired or watched today, and why."""
-    from strategy_pipeline.book import BookRules
-
     before = book_of(workspace, day - DAY)
     results, _ = everything_run(workspace, day)
     row_of = {strategy_id: row for row, strategy_id in enumerate(results.ids)}
     paper = {i: results.returns[row_of[i]] for i in before.followed if i in row_of}
     looks = judged(workspace, day)
     paper |= {item.strategy_id: results.returns[row_of[item.strategy_id]] for item in looks if item.strategy_id in row_of}
+    capital = before.ids("active", "probation")
+    paid = excess_costs(workspace, day, run(workspace, day, strategies_of(workspace, capital)) if capital else None)
     after, transitions = before.advance(
         day,
         evidence=looks,
         paper_returns=pd.DataFrame(paper, index=pd.DatetimeIndex(results.days)),
-        rules=BookRules(max_correlation=workspace.settings.max_correlation),
+        excess_costs=as_paper_rows(day, paid, capital),
+        rules=rules_of(workspace),
         seed=derive_seed(workspace.settings.seed, "strategy_book") % 2**31,
     )
     artifacts = (
         workspace.lake.write(f"book/{day}/book.parquet", after.to_frame()),
         workspace.lake.write(f"book/{day}/transitions.parquet", transitions),
+        workspace.lake.write(f"book/{day}/excess_costs.parquet", paid),
     )
     counts = {str(state): len(after.ids(state)) for state in STATES if state != "candidate"}
     summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "nothing in the book"

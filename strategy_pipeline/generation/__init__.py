@@ -11,7 +11,7 @@ from strategy_pipeline.generation.ensemble import EnsembleGenerator
 from strategy_pipeline.generation.genetic import GeneticGenerator, GeneticSettings
 from strategy_pipeline.generation.ml_driven import ModelDrivenGenerator
 from strategy_pipeline.generation.pairs import PairsGenerator, Screen, screen_pairs
-from strategy_pipeline.generation.population import Drawn, draw, generate, skipped_families
+from strategy_pipeline.generation.population import Drawn, check_request, draw, generate, skipped_families
 from strategy_pipeline.generation.protocol import Generator, Request, SearchSettings, Stream, methods, recorder, register
 from strategy_pipeline.generation.systematic import SystematicGenerator
 from strategy_pipeline.generation.template import Slot, Template
@@ -36,6 +36,7 @@ __all__ = [
     "Stream",
     "SystematicGenerator",
     "Template",
+    "check_request",
     "draw",
     "generate",
     "methods",

@@ -40,8 +40,9 @@ def decisions(strategy: Strategy) -> int:
 
 
 def expected_sharpe(sharpe: NDArray[np.float64], chosen: NDArray[np.float64], years: float) -> NDArray[np.float64]:
-    """What is left of a Sharpe ratio a year out of sample, by the Sharpe information criterion (D. Paulsen, J. Söhl, 2020):
-    less k / (T S) for k choices fitted to T years. Below a ratio of 1, where it would run off, S is 1 in the correction."""
+    """What is left of a Sharpe ratio a year out of sample, by the Sharpe ratio information criterion (D. Paulsen, J. Söhl, "Noise Fit,
+    Estimation Error and a Sharpe Information Criterion", 2020): less k / (T S) for k parameters fitted to T years, as which each
+    choice counts here. Below a ratio of 1, where it would run off, S is 1 in the correction."""
     return sharpe - chosen / (years * np.maximum(sharpe, 1.0))
 
 

@@ -65,7 +65,7 @@ def generate(
         Unknown family or method, a count that is zero, negative or enormous, no family that can be drawn from, or
         fewer distinct strategies than asked for.
     """
-    request, chosen = _request(count, bars, families, methods, seed, series, search)
+    request, chosen = request_of(count, bars, families, methods, seed, series, search)
     found = list(islice(_distinct([method(name).stream(request) for name in chosen]), count))
     if len(found) < count:
         raise StrategyError(
@@ -111,7 +111,7 @@ def draw(
 
     if not 0 < overlap <= 1:
         raise StrategyError(f"Expected an overlap above 0 and at most 1, was {overlap!r}; 0.95 drops what enters on nearly the same bars.")
-    request, chosen = _request(count, bars, families, methods, seed, series, search)
+    request, chosen = request_of(count, bars, families, methods, seed, series, search)
     sieve = Sieve(bars, request.search.values, count, overlap, workers=request.search.workers)
     source = _in_turn({name: method(name).stream(request) for name in chosen})
     kept: list[Strategy] = []
@@ -148,19 +148,13 @@ def draw(
     return Drawn(kept, frame, shares)
 
 
-def _request(
+def request_of(
     count: int, bars: Bars, families: Iterable[str] | None, methods: Iterable[str] | None, seed: int, series: Iterable[str],
     search: SearchSettings | None,
 ) -> tuple[Request, tuple[str, ...]]:  # fmt: skip
     """What is asked for, checked, and the methods."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise StrategyError(f"Expected a count of 1 or more strategies, was {count!r}; nothing was generated.")
-    if count > MOST:
-        raise StrategyError(
-            f"Expected at most {MOST:,} strategies, was {count:,}: that is probably a mistake; generate in parts with other seeds."
-        )
+    wanted, chosen = check_request(count, families, methods)
     named = frozenset(series)
-    wanted = _families(families)
     skipped = skipped_families(bars, named, wanted)
     for family, reason in skipped.items():
         _LOG.warning("no %s strategies are generated: %s", family, reason)
@@ -168,12 +162,28 @@ def _request(
     if not usable:
         reasons = "; ".join(f"{family}: {reason}" for family, reason in skipped.items())
         raise StrategyError(f"Expected a family that this market has data for, was none ({reasons}).")
+    return Request(bars, usable, named, seed, search or SearchSettings()), chosen
+
+
+def check_request(
+    count: int, families: Iterable[str] | None = None, methods: Iterable[str] | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The families and methods meant, or StrategyError: what can be told of a request before there is a market."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise StrategyError(f"Expected a count of 1 or more strategies, was {count!r}; nothing was generated.")
+    if count > MOST:
+        raise StrategyError(
+            f"Expected at most {MOST:,} strategies, was {count:,}: that is probably a mistake; generate in parts with other seeds."
+        )
+    wanted = _families(families)
+    if isinstance(methods, str):
+        raise StrategyError(f"Expected methods as a list, was the text {methods!r}; write [{methods!r}].")
     chosen = tuple(dict.fromkeys(methods)) if methods is not None else ("systematic",)
     if not chosen:
         raise StrategyError("Expected at least one generation method, was none; leave methods out for the default.")
     for name in chosen:
         method(name)
-    return Request(bars, usable, named, seed, search or SearchSettings()), chosen
+    return wanted, chosen
 
 
 def skipped_families(bars: Bars, series: Iterable[str] = (), families: Iterable[str] | None = None) -> dict[str, str]:

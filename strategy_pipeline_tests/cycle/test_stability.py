@@ -1,0 +1,81 @@
+"""The robustness score of a day: every factor there is, on training days alone; and who gets a look at all."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from strategy_pipeline.backtest import backtest, bootstrap_prices, monte_carlo, skip_entries
+from strategy_pipeline.book import Book, Entry
+from strategy_pipeline.book.sequential import Track
+from strategy_pipeline.cycle import Workspace, predictions, strategies
+from strategy_pipeline.cycle.stability import stability
+from strategy_pipeline.cycle.workspace import costs_of
+from strategy_pipeline.rng import derive_seed
+from strategy_pipeline_tests.cycle.conftest import FIRST
+
+
+def evidence_of(workspace: Workspace) -> pd.DataFrame:
+    return workspace.lake.read(f"strategies/evidence/{FIRST}/evidence.parquet").set_index("strategy_id")
+
+
+def test_the_score_of_a_day_has_every_factor_and_training_bars_alone(two_days: Workspace) -> None:
+    frame, sizes = evidence_of(two_days), two_days.settings.sizes
+    ids = list(frame.index)
+    cut = strategies.spans(two_days, FIRST)
+    bars = two_days.bars(FIRST).between(None, cut.train_end)
+    series = {name: values[:, : bars.n_bars] for name, values in predictions.named_series(two_days, FIRST).items()}
+    members = {s.id: s for s in strategies.population(two_days, FIRST)}
+    members |= {s.id: s for s in strategies.strategies_of(two_days, ids)}
+    result = backtest([members[i] for i in ids], bars, costs=costs_of(two_days), series=series)
+    seed = derive_seed(two_days.settings.seed, "evidence", FIRST) % 2**31
+    whole = monte_carlo(result, ids, n=sizes.monte_carlo, seed=seed, delay=1, jitter=0.1, draws=sizes.perturbed, skip=0.2,
+                        prices=sizes.price_histories)  # fmt: skip
+    np.testing.assert_allclose(frame["robustness"], whole.summary["robustness"])
+    missed = skip_entries(result, ids, n=sizes.perturbed, seed=seed, skip=0.2)["probability_of_loss"]
+    np.testing.assert_allclose(whole.summary["skip_loss"], missed)
+    lost = bootstrap_prices(result, ids, n=sizes.price_histories, seed=seed)["probability_of_loss"]
+    np.testing.assert_allclose(whole.summary["price_loss"], lost)
+    assert whole.summary[["delayed_return", "jitter_share", "skip_loss"]].notna().all(axis=None)
+    dear = dataclasses.replace(costs_of(two_days), fee_bps=20.0, slippage_bps=10.0)
+    np.testing.assert_allclose(frame["stressed_sharpe"], result.rerun([members[i] for i in ids], costs=dear).summary()["sharpe"])
+
+
+def test_prices_of_validation_change_no_score(two_days: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = evidence_of(two_days)
+    bars, cut = two_days.bars(FIRST), strategies.spans(two_days, FIRST)
+    later = bars.times >= np.datetime64(cut.train_end.tz_convert(None))
+    factor = np.where(later, np.exp(np.sin(np.arange(bars.n_bars))), 1.0)
+    changed = bars.with_fields(**{name: bars.field(name) * factor for name in ("open", "high", "low", "close")})
+    monkeypatch.setattr(type(two_days), "bars", lambda workspace, day: changed)
+    members = strategies.strategies_of(two_days, list(frame.index))
+    seed = derive_seed(two_days.settings.seed, "evidence", FIRST) % 2**31
+    result = strategies.run(two_days, FIRST, members, until=cut.train_end)
+    assert result.bars.times[-1] < np.datetime64(cut.train_end.tz_convert(None))
+    scores, stressed = stability(two_days, result, list(frame.index), seed)
+    np.testing.assert_array_equal(frame["robustness"], [scores[i] for i in frame.index])
+    np.testing.assert_array_equal(frame["stressed_sharpe"], [stressed[i] for i in frame.index])
+
+
+def test_what_the_book_tested_gets_no_other_look_and_says_why(two_days: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = list(evidence_of(two_days).index)
+    tested, watched = before[0], before[1]
+    states = {tested: "retired", watched: "watchlist"}
+    entries = {i: Entry(i, state, FIRST, "test", FIRST, FIRST, 1, Track.starting(1e-4)) for i, state in states.items()}
+    written: dict[str, pd.DataFrame] = {}
+    monkeypatch.setattr(strategies, "book_of", lambda workspace, day: Book(entries))
+    monkeypatch.setattr(type(two_days.lake), "write", lambda lake, path, frame: written.setdefault(path, frame))
+    report = strategies.evidence(two_days, FIRST)
+    looked = list(written[f"strategies/evidence/{FIRST}/evidence.parquet"]["strategy_id"])
+    assert tested not in looked and watched in looked
+    screening = written[f"strategies/evidence/{FIRST}/screening.parquet"].set_index("strategy_id")
+    assert screening.loc[tested, "reason"] == f"retired since {FIRST}"
+    assert not screening.loc[tested, "looked_at"] and np.isfinite(screening.loc[tested, "train_sharpe"])
+    results, _ = strategies.everything_run(two_days, FIRST)
+    assert set(screening.index) == set(results.ids)
+    barred = screening["reason"].str.startswith(("retired since", "correlation")) & screening["reason"].str.contains("retired")
+    assert report.facts["tested_before"] == barred.sum() >= 1
+    assert report.facts["trials"] == two_days.require("evidence", FIRST).facts["trials"]
