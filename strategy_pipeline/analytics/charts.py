@@ -17,6 +17,7 @@ import numpy as np
 
 _MOST_POINTS = 700
 _SIZE = 1000.0
+_LABEL = 18.0  # pixels of height that a label on the vertical axis takes, with room to breathe
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def line_chart(
         if fill:
             drawn.append(f'<path class="area {line.kind}" d="{path}L{_SIZE:.0f},{y_of(0.0):.1f}L0,{y_of(0.0):.1f}Z"/>')
         drawn.append(f'<path class="line {line.kind}" d="{path}"/>')
-    ticks = _ticks(math.exp(low) if log else low, math.exp(high) if log else high)
-    ticks = [tick for tick in ticks if not log or tick > 0]
+    ticks = _log_ticks(math.exp(low), math.exp(high)) if log else _ticks(low, high)
+    ticks = _apart(ticks, [y_of(tick) / _SIZE * height for tick in ticks])
     grid = "".join(f'<path class="grid" d="M0,{y_of(tick):.1f}H{_SIZE:.0f}"/>' for tick in ticks)
     labels = "".join(
-        f'<span class="y{_below(y_of(tick), height)}" style="top:{y_of(tick) / 10:.2f}%">{show(tick)}</span>' for tick in ticks
+        f'<span class="y{_below(y_of(tick) / _SIZE * height)}" style="top:{y_of(tick) / 10:.2f}%">{show(tick)}</span>' for tick in ticks
     )
     labels += "".join(f'<span class="x" style="left:{x_of(day) / 10:.2f}%">{label}</span>' for day, label in _dates(dates[0], dates[-1]))
     shade = ""
@@ -120,9 +121,21 @@ def share_strip(days: Sequence[dt.date], share: np.ndarray, *, height: int = 84)
     )
 
 
-def _below(y: float, height: int) -> str:
-    # A label above the topmost line would leave the chart.
-    return " under" if y / _SIZE * height < 16 else ""
+def _below(y: float) -> str:
+    # A label above the topmost line would leave the chart; pixels from the top.
+    return " under" if y < 16 else ""
+
+
+def _apart(ticks: Sequence[float], places: Sequence[float]) -> list[float]:
+    """The ticks, from the lowest line up, whose labels do not lie over the one before; `places` are pixels from the top."""
+    kept: list[float] = []
+    free = math.inf  # everything above this is
+    for tick, y in zip(ticks, places, strict=True):
+        bottom = y + _LABEL if _below(y) else y
+        if bottom <= free:
+            kept.append(tick)
+            free = bottom - _LABEL
+    return kept
 
 
 def _thin(count: int) -> list[int]:
@@ -157,6 +170,16 @@ def _ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
     return [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers for a logarithmic axis, as sparse as leaves three; evenly spaced ones where even the densest leaves fewer."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for mantissas in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        found = [mantissa * 10.0**power for power in powers for mantissa in mantissas if low <= mantissa * 10.0**power <= high]
+        if len(found) >= 3:
+            return found
+    return [tick for tick in _ticks(low, high) if tick > 0]
 
 
 def _dates(first: dt.date, last: dt.date) -> list[tuple[dt.date, str]]:

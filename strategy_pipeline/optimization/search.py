@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 # Numbers are searched to this many significant digits: more is noise, and fewer distinct strategies are fewer trials.
 _DIGITS = 4
-_VERSION = 2  # of what a study file holds
+_UNDEFINED = "undefined"
+_VERSION = 3  # of what a study file holds
 
 
 @dataclass(frozen=True)
@@ -264,7 +265,9 @@ def _tell(study: optuna.Study, strategy: Strategy, run: _Evaluation, number: int
         if candidate is not None and candidate.id in behind:
             study.tell(trial, state=TrialState.PRUNED)
         elif found is None or not np.isfinite(found).all():
-            study.tell(trial, state=TrialState.FAIL)
+            # Samplers forget what failed and propose it again; what was left off is what they rank last.
+            trial.set_user_attr(_UNDEFINED, True)
+            study.tell(trial, state=TrialState.PRUNED if len(run.names) == 1 else TrialState.FAIL)
         else:
             study.tell(trial, list(found))
 
@@ -307,7 +310,7 @@ def _result(study: optuna.Study, strategy: Strategy, names: tuple[str, ...], run
     space = {parameter.path: parameter for parameter in parameters(strategy)}
     rows, found = [], {}
     for trial in study.get_trials(deepcopy=False):
-        state = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed")
+        state = "failed" if _UNDEFINED in trial.user_attrs else {"COMPLETE": "complete", "PRUNED": "pruned"}[trial.state.name]
         values = trial.values if state == "complete" else [float("nan")] * len(names)
         sid = trial.user_attrs["strategy_id"]
         params = ", ".join(f"{path}={_rounded(space[path], value):.{_DIGITS}g}" for path, value in trial.params.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from strategy_pipeline.analytics import (
     ReportInputs,
@@ -254,3 +257,28 @@ def test_numbers_read_as_people_write_them() -> None:
     assert percent(1, sign=True)(0.00001) == "0.0&thinsp;%"
     assert [compact(value) for value in (950, 12_300, 4.2e9)] == ["950", "12.3&thinsp;k", "4.2&thinsp;B"]
     assert [price(value) for value in (108356.93, 2.2061, 0.00001234, 0)] == ["108,356.93", "2.2061", "0.000012340", "0.00"]
+
+
+@given(
+    start=some.floats(0.01, 100.0),
+    growth=some.floats(1.001, 5000.0),
+    log=some.booleans(),
+    fill=some.booleans(),
+    height=some.sampled_from([120, 300]),
+)
+def test_labels_of_the_vertical_axis_never_lie_over_one_another(start: float, growth: float, log: bool, fill: bool, height: int) -> None:
+    days = [DAY + dt.timedelta(days=k) for k in range(40)]
+    values = start * np.exp(np.linspace(0.0, np.log(growth), 40))
+    drawn = line_chart(days, [Line("one", values, "c1")], show=lambda value: f"{value:.2f}", height=height, log=log, fill=fill and not log)
+    found = re.findall(r'<span class="y( under)?" style="top:([\d.]+)%">([^<]*)<', drawn)
+    boxes = sorted((float(top) / 100 * height - (0 if under else 16), label) for under, top, label in found)
+    assert 1 <= len(boxes) <= 9
+    assert all(upper + 16 <= lower for (upper, _), (lower, _) in itertools.pairwise(boxes)), boxes
+    assert len({label for _, label in boxes}) == len(boxes) or growth < 1.2  # round numbers, not the same one twice
+    assert drawn.count('class="grid"') == len(boxes)
+
+
+def test_a_logarithmic_axis_is_marked_at_round_multiples() -> None:
+    days = [DAY + dt.timedelta(days=k) for k in range(40)]
+    drawn = line_chart(days, [Line("one", np.geomspace(0.8, 1600.0, 40), "c1")], show=lambda value: f"{value:g}", height=300, log=True)
+    assert re.findall(r'class="y[^>]*>([^<]*)<', drawn) == ["1", "10", "100", "1000"]

@@ -223,3 +223,16 @@ def test_what_one_batch_computed_the_next_does_not_compute_again(bars, monkeypat
     kept = made[0].computed
     backtest([parse(TEXT)], bars, bank=made[0], workers=1)
     assert made[0].computed == kept
+
+
+def test_where_nothing_trades_is_proposed_less_than_by_a_sampler_that_forgets_it(bars, monkeypatch):
+    rare = parse(TEXT.replace("crosses_above(", "zscore(close, 40) > 1 and crosses_above("))  # no entry where the threshold is high
+
+    def wasted():
+        studies = [optimize(rare, bars, trials=48, batch=8, seed=seed, workers=1) for seed in (1, 2, 3)]
+        return sum((study.trials["state"] == "failed").sum() for study in studies)
+
+    learned, tell = wasted(), optuna.Study.tell
+    forgotten = {optuna.trial.TrialState.PRUNED: optuna.trial.TrialState.FAIL}
+    monkeypatch.setattr(optuna.Study, "tell", lambda *args, state=None: tell(*args, state=forgotten.get(state, state)))
+    assert 0 < learned < wasted()
