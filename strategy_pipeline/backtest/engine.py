@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from strategy_pipeline.backtest import tile, touch, walk
+from strategy_pipeline.backtest import bits, tile, touch, walk
 from strategy_pipeline.backtest.arena import Arena, frozen, make_arena
 from strategy_pipeline.backtest.costs import Costs
 from strategy_pipeline.backtest.express import run_express
@@ -232,17 +232,21 @@ class _Run:
         tables = tuple(frozen(table) for table in (touch_bars, touch_prices))
         fixed = tuple(map(frozen, (source.rows, source.planes, source.known, plan.steps, plan.offsets)))
         strategies = tuple(map(frozen, (ints, floats, rows, plan.applies)))
-        market = tuple(map(frozen, (bars.open, arena.high, arena.low, bars.close, arena.marks, arena.next_bar, arena.present, arena.spans)))
+        filled = bits.pack(arena.next_bar[:, :-1] == np.arange(n_bars))
+        prices = (bars.open, arena.high, arena.low, bars.close, arena.marks)
+        market = tuple(map(frozen, (*prices, arena.next_bar, filled, arena.present, arena.spans)))
         reach = tuple(map(frozen, (*ranges, tops, bottoms, table_of)))
         literals, costs, slip = source.literals(), terms.costs, float(terms.costs.slippage)
 
-        def run(cut: tuple[int, int]) -> None:
+        def run(cut: tuple[int, int, int]) -> None:
             run_express(
                 literals, *fixed, plan.depth, *strategies, *market, *reach, *tables, costs.table[walk.FEE], costs.table[walk.MAKER], slip,
                 terms.at_close, costs.market_targets, *cut, sums, unsure,
             )  # fmt: skip
 
-        map_shards(run, _cuts(len(rows), self.workers), workers=self.workers)
+        # A symbol at a time, whose prices and tables are then near, with as many strategies as leave every thread some.
+        several = _cuts(len(rows), self.workers, n_symbols)
+        map_shards(run, [(s, *cut) for s in range(n_symbols) for cut in several], workers=self.workers)
         return unsure
 
     def _general(self, plan: Plan, source: Source, rows: np.ndarray, sums: np.ndarray, daily: np.ndarray) -> None:
@@ -269,8 +273,9 @@ def _expect(kind: Any, found: object, field: str, remedy: str) -> None:
         raise SettingsError(f"Expected {field} as {name}, was {type(found).__name__}; {remedy}")
 
 
-def _cuts(n: int, workers: int) -> list[tuple[int, int]]:
-    size = max(1, min(64, -(-n // (4 * worker_count(workers)))))
+def _cuts(n: int, workers: int, times: int = 1) -> list[tuple[int, int]]:
+    """Ranges of n, each to be done `times` times: up to 64 at once, and enough that no thread waits long for another."""
+    size = max(1, min(64 * times, -(-n * times // (4 * worker_count(workers)))))
     return [(first, min(first + size, n)) for first in range(0, n, size)]
 
 
@@ -296,6 +301,6 @@ def _run(
     tile.run_tile(
         t.rows, t.steps, t.offsets, t.depth, t.ints, t.floats, rows, applies, t.aux, bars.open, arena.high, arena.low, bars.close,
         arena.marks, arena.log_marks, arena.benchmark, arena.benchmark_square, arena.traded_value, arena.next_bar, arena.present,
-        arena.spans, arena.day_last, *ranges, full, terms.costs.table, terms.slips, terms.carry, terms.traced, terms.at_close,
+        arena.spans, arena.day_last, *ranges[:3], full, terms.costs.table, terms.slips, terms.carry, terms.traced, terms.at_close,
         terms.costs.market_targets, terms.delay, *cut, sums, daily,
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """The express: headline numbers of the plainest positions, without a record of a single trade.
 
-What belongs here: one kernel for strategies that are long, of fixed size, with levels in percent and free holding, which is what
-most of a search consists of. Their equity over a trade is one product, so trades need no arithmetic of their own; the text
-of what happens is in `reference`, and `walk` with `ranges.headline` say the same at length. Strategies that read
-comparisons nobody else reads have them made here, from ranks, and never stored.
+What belongs here: the kernel for strategies that are long, of fixed size, with levels in percent and free holding, which is what
+most of a search consists of. Rules become words of bits, a walk lists entries, exits and prices, and `tally` makes numbers of
+them; the text of what happens is in `reference`, and `walk` with `ranges.headline` say the same at length. Strategies that
+read comparisons nobody else reads have them made here, from ranks, and never stored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from strategy_pipeline.backtest.bits import ABOVE, combine, compare_ranks, cross_ranks, set_bits, trailing_zeros
-from strategy_pipeline.backtest.ranges import SQUARE, SQUARE_REST, SUM, SUM_REST, earned, fall_of_equity, finish, largest_fall, reach
+from strategy_pipeline.backtest.tally import tally
 from strategy_pipeline.backtest.tile import FIRST, LAST, SPAN_START, SPAN_STOP, STOP
 from strategy_pipeline.backtest.touch import first_touch
 from strategy_pipeline.backtest.walk import (
@@ -31,7 +31,6 @@ from strategy_pipeline.backtest.walk import (
 
 # Columns of a literal: its bit row, or where that is -1 the comparison of two planes of ranks.
 ROW, OP, LEFT, RIGHT, N_LITERAL = range(5)
-SHORT = np.uint64(16)  # bars held up to which looking at each is faster than at tables
 SPARSE = 4  # set bits a word up to which they are listed; of more, most would never be looked at
 
 
@@ -135,172 +134,168 @@ def _next(row: np.ndarray, position: np.uint64, end: np.uint64) -> np.uint64:
     return min((w << np.uint64(6)) + trailing_zeros(word), end)
 
 
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _is_set(row: np.ndarray, position: np.uint64) -> bool:
+    return (row[position >> np.uint64(6)] >> (position & np.uint64(63))) & np.uint64(1) != 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _walk(
+    words: np.ndarray, listed: bool, entries: np.ndarray, exits: np.ndarray, span: np.ndarray, hold: np.uint64,
+    stop: float, take: float, trail: float, tabled: bool, touch_bars: np.ndarray, touch_prices: np.ndarray,
+    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, marks: np.ndarray,
+    fills: np.ndarray, filled: np.ndarray, tops: np.ndarray, bottoms: np.ndarray,
+    buying: float, selling: float, limited: float, at_close: bool, held: np.ndarray, paid: np.ndarray, got: np.ndarray,
+) -> tuple[int, int]:  # fmt: skip
+    """List the trades: how many, and 1 where the last is still open.
+
+    held : uint32 (n, 2), the bar entered and the first that is no longer held; paid, got : price of a unit, with costs
+    words : entries and exits, uint64 (2, n_words); listed : they are in `entries` and `exits` too
+    filled : bits of bars at which orders fill, and `fills` the first such bar from each; the others as in `run_express`
+    """
+    n_bars = close.shape[0]
+    one = np.uint64(1)
+    levels = stop > 0 or take > 0 or trail > 0
+    delisting = span[LAST] if span[LAST] < n_bars - 1 and span[LAST] < span[STOP] else -1
+    end = np.uint64(min(span[STOP], span[LAST] + 1))
+    position = np.uint64(span[FIRST])
+    p = q = n = next_exit = np.uint64(0)
+    while True:
+        if listed:
+            while np.uint64(entries[p]) < position:
+                p += one
+            t = np.uint64(entries[p])
+        else:
+            t = _next(words[0], position, end)
+        if t >= end:
+            return int(n), 0
+        position = t + one
+        entry = t if at_close else position
+        # Whether a bar fills is read from bits, which stay near: what the next step waits for must not come from afar.
+        if entry >= end or not _is_set(filled, entry):
+            continue
+        base = close[entry] if at_close else open_[entry]
+        if listed:
+            while np.uint64(exits[q]) < position:
+                q += one
+            signal = np.uint64(exits[q])
+        else:
+            if next_exit < position:
+                next_exit = _next(words[1], position, end)
+            signal = next_exit
+        # When it leaves if nothing touches it, as in `walk`.
+        leave = min(end, signal if at_close else signal + one)
+        if leave < end and not _is_set(filled, leave):
+            leave = min(end, np.uint64(fills[leave]))
+        at_open = not at_close
+        if hold > 0 and entry + hold < end:
+            timed = entry + hold
+            if not _is_set(filled, timed):
+                timed = np.uint64(fills[timed])
+            if timed < end and timed <= leave:
+                leave, at_open = timed, True
+        open_end = False
+        if leave >= end:
+            at_open = False
+            if delisting >= 0:
+                leave = np.uint64(delisting)
+            else:
+                leave, open_end = end, True
+        price = 0.0
+        if levels:
+            limit = leave if at_open or open_end else leave + one
+            if tabled:
+                touched, at = np.uint64(touch_bars[entry]), touch_prices[entry]
+            else:
+                found, at = first_touch(
+                    open_, high, low, tops, bottoms, base, stop, take, trail, np.int64(position if at_close else entry), np.int64(limit)
+                )
+                touched = np.uint64(found)
+            if touched < limit:
+                leave, price, open_end = touched, at, False
+        held[n, 0], paid[n] = entry, base * buying
+        if open_end:
+            held[n, 1], got[n] = span[SPAN_STOP], marks[span[SPAN_STOP] - 1]
+            return int(n + one), 1
+        if price == 0:
+            price = open_[leave] if at_open else close[leave]
+        held[n, 1], got[n] = leave, price * selling if price > 0 else -price * limited
+        n += one
+        position = leave + one if at_close else leave
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fetch(table: np.ndarray) -> float:
+    """Read a table from end to end, a number of each line: in order it comes many times faster than trade by trade."""
+    flat = table.reshape(-1)
+    total = 0.0
+    for i in range(0, flat.size, 8):
+        total += flat[i]
+    return total
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_express(
     literals: np.ndarray, rows: np.ndarray, planes: np.ndarray, known: np.ndarray, steps: np.ndarray, offsets: np.ndarray, depth: int,
     ints: np.ndarray, floats: np.ndarray, order: np.ndarray, applies: np.ndarray,
-    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, marks: np.ndarray, next_bar: np.ndarray,
+    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray, marks: np.ndarray, next_bar: np.ndarray, filled: np.ndarray,
     present: np.ndarray, spans: np.ndarray,
-    running: np.ndarray, reaches: np.ndarray, falls: np.ndarray, tops: np.ndarray, bottoms: np.ndarray,
+    running: np.ndarray, reaches: np.ndarray, falls: np.ndarray, wides: np.ndarray, tops: np.ndarray, bottoms: np.ndarray,
     table_of: np.ndarray, touch_bars: np.ndarray, touch_prices: np.ndarray,
     fee: float, maker: float, slip: float, at_close: bool, market_targets: bool,
-    start: int, stop: int, sums: np.ndarray, unsure: np.ndarray,
-) -> None:  # fmt: skip
-    """Headline sums of strategies [start, stop), into sums (n, n_symbols, N_SUMS); 1 in `unsure` (n, n_symbols), uint8, where
-    they do not suffice (see `ranges.headline`).
+    s: int, start: int, stop: int, sums: np.ndarray, unsure: np.ndarray,
+) -> float:  # fmt: skip
+    """Headline sums of strategies [start, stop) on symbol `s`, into sums (n, n_symbols, N_SUMS); 1 in `unsure` (n, n_symbols),
+    uint8, where they do not suffice (see `ranges.headline`). Returns nothing of use.
 
     literals : int32 (n_literals, N_LITERAL); rows : uint64 (n_rows, n_symbols, n_words); planes, known : see `ranks`
     table_of : int32, the touch table of each strategy, -1 for none; touch_bars, touch_prices : (n_tables, n_symbols, n_bars)
-    tops, bottoms : see `touch`; the others as in `tile.run_tile`
+    filled : uint64 (n_symbols, n_words), bars at which orders fill; tops, bottoms : see `touch`; the others as in `tile.run_tile`
     """
-    n_symbols, n_bars = close.shape
-    n_words = present.shape[1]
-    one = np.uint64(1)
+    n_bars, n_words = close.shape[1], present.shape[1]
+    span = spans[s]
+    if span[SPAN_STOP] <= span[SPAN_START]:
+        return 0.0
     stack = np.empty((depth + 1, n_words), dtype=np.uint64)
     words = np.empty((2, n_words), dtype=np.uint64)
     entries, exits = np.empty(n_bars + 2, dtype=np.uint32), np.empty(n_bars + 2, dtype=np.uint32)
+    held, paid, got = np.empty((n_bars + 1, 2), dtype=np.uint32), np.empty(n_bars + 1), np.empty(n_bars + 1)
+    before, units = np.empty(n_bars + 2), np.empty(n_bars + 1)
+    never, nowhere = np.empty(0, dtype=touch_bars.dtype), np.empty(0)
     buying, selling, limited = (1 + slip) * (1 + fee), (1 - slip) * (1 - fee), 1 - maker
     if market_targets:
         limited = selling
-    # A symbol at a time, whose prices and tables then stay near.
-    for s in range(n_symbols):
-        span = spans[s]
-        if span[SPAN_STOP] <= span[SPAN_START]:
+    near = _fetch(running[s]) + _fetch(marks[s]) + _fetch(open_[s]) + _fetch(high[s]) + _fetch(low[s])
+    for i in range(start, stop):
+        row = order[i]
+        if applies[row, s] == 0:
             continue
-        for i in range(start, stop):
-            row, hold = order[i], np.uint64(ints[i, HOLD])
-            stops = take = trail = 0.0
-            if ints[i, STOP_KIND] != NONE:
-                stops = floats[i, STOP_VALUE]
-            if ints[i, STOP_KIND + 2] != NONE:
-                take = floats[i, TAKE_VALUE]
-            if ints[i, STOP_KIND + 4] != NONE:
-                trail = floats[i, TRAIL_VALUE]
-            levels = stops > 0 or take > 0 or trail > 0
-            table = table_of[i]
-            weight = floats[i, SIZE_VALUE] if ints[i, SIZE_KIND] == FRACTION else 1.0
-            enter, leaving = ints[i, ENTER_LONG], ints[i, EXIT_LONG]
-            if applies[row, s] == 0:
-                continue
-            _signals(
-                literals, rows, planes, known, s, steps[offsets[enter] : offsets[enter + 1]],
-                steps[offsets[leaving] : offsets[leaving + 1]], stack, words,
-            )  # fmt: skip
-            listed = _settle(words, present[s]) <= np.uint64(SPARSE * n_words)
-            if listed:
-                _list(words, n_bars, entries, exits)
-            opens, closes, mark, fills = open_[s], close[s], marks[s], next_bar[s]
-            sums_to, reaching, fall = running[s], reaches[s], falls[s]
-            delisting = span[LAST] if span[LAST] < n_bars - 1 and span[LAST] < span[STOP] else -1
-            end = np.uint64(min(span[STOP], span[LAST] + 1))
-            position = np.uint64(span[FIRST])
-            p = q = next_exit = np.uint64(0)
-            money = peak = part = 1.0  # part : 1 / peak
-            total = square = deepest = 0.0
-            count = opened = 0
-            while True:
-                if listed:
-                    while np.uint64(entries[p]) < position:
-                        p += one
-                    t = np.uint64(entries[p])
-                else:
-                    t = _next(words[0], position, end)
-                if t >= end:
-                    break
-                position = t + one
-                entry = t if at_close else t + one
-                if entry >= end or np.uint64(fills[entry]) != entry:
-                    continue
-                base = closes[entry] if at_close else opens[entry]
-                if listed:
-                    while np.uint64(exits[q]) < position:
-                        q += one
-                    signal = np.uint64(exits[q])
-                else:
-                    if next_exit < position:
-                        next_exit = _next(words[1], position, end)
-                    signal = next_exit
-                # When it leaves if nothing touches it, as in `walk`.
-                if not at_close:
-                    signal += one
-                leave = end if signal >= end else min(end, np.uint64(fills[signal]))
-                at_open = not at_close
-                if hold > 0 and entry + hold < end:
-                    timed = np.uint64(fills[entry + hold])
-                    if timed < end and timed <= leave:
-                        leave, at_open = timed, True
-                open_end = False
-                if leave >= end:
-                    at_open = False
-                    if delisting >= 0:
-                        leave = np.uint64(delisting)
-                    else:
-                        leave, open_end = end, True
-                price = 0.0
-                if levels:
-                    limit = leave if at_open or open_end else leave + one
-                    if table >= 0:
-                        touched, at = np.uint64(touch_bars[table, s, entry]), touch_prices[table, s, entry]
-                    else:
-                        found, at = first_touch(
-                            opens, high[s], low[s], tops[s], bottoms[s], base, stops, take, trail,
-                            np.int64(position if at_close else entry), np.int64(limit),
-                        )  # fmt: skip
-                        touched = np.uint64(found)
-                    if touched < limit:
-                        leave, price, open_end = touched, at, False
-                count += 1
-                unit = weight / (base * buying)
-                held, cash = money * unit, money * (1 - weight)
-                last = money
-                if open_end:
-                    leave = np.uint64(span[SPAN_STOP])
-                if leave > entry:
-                    final = leave - one
-                    r = mark[entry] * unit - weight
-                    total += r
-                    square += r * r
-                    if final - entry < SHORT:
-                        top = bottom = mark[entry]
-                        for b in range(entry + one, final + one):
-                            top, bottom = max(top, mark[b]), min(bottom, mark[b])
-                    else:
-                        top, bottom = reach(reaching, entry, final)
-                    highest, lowest = cash + held * top, cash + held * bottom
-                    if weight == 1:
-                        total += (sums_to[final, SUM] - sums_to[entry, SUM]) + (sums_to[final, SUM_REST] - sums_to[entry, SUM_REST])
-                        square += (sums_to[final, SQUARE] - sums_to[entry, SQUARE]) + (
-                            sums_to[final, SQUARE_REST] - sums_to[entry, SQUARE_REST]
-                        )
-                        if top - bottom > deepest * top:
-                            deepest = max(deepest, largest_fall(mark, reaching, fall, np.int64(entry), np.int64(final)))
-                    else:
-                        gain, squared = earned(mark, entry, final, cash / held)
-                        total += gain
-                        square += squared
-                        if highest - lowest > deepest * highest:
-                            deepest = max(deepest, fall_of_equity(mark, np.int64(entry), np.int64(final), cash, held))
-                    deepest = max(deepest, 1 - lowest * part)
-                    if highest > peak:
-                        peak = highest
-                        part = 1 / peak
-                    last = cash + held * mark[final]
-                if open_end:
-                    money, opened = last, 1
-                    break
-                if price < 0:
-                    money = cash + held * -price * limited
-                else:
-                    if price == 0:
-                        price = opens[leave] if at_open else closes[leave]
-                    money = cash + held * price * selling
-                r = money / last - 1
-                total += r
-                square += r * r
-                deepest = max(deepest, 1 - money * part)
-                if money > peak:
-                    peak = money
-                    part = 1 / peak
-                position = leave + one if at_close else leave
-            if not finish(total, square, deepest, money, count, opened, span[SPAN_STOP] - span[SPAN_START], sums[row, s]):
-                unsure[row, s] = 1
+        stops = take = trail = 0.0
+        if ints[i, STOP_KIND] != NONE:
+            stops = floats[i, STOP_VALUE]
+        if ints[i, STOP_KIND + 2] != NONE:
+            take = floats[i, TAKE_VALUE]
+        if ints[i, STOP_KIND + 4] != NONE:
+            trail = floats[i, TRAIL_VALUE]
+        table = table_of[i]
+        enter, leaving = ints[i, ENTER_LONG], ints[i, EXIT_LONG]
+        _signals(
+            literals, rows, planes, known, s, steps[offsets[enter] : offsets[enter + 1]],
+            steps[offsets[leaving] : offsets[leaving + 1]], stack, words,
+        )  # fmt: skip
+        listed = _settle(words, present[s]) <= np.uint64(SPARSE * n_words)
+        if listed:
+            _list(words, n_bars, entries, exits)
+        count, opened = _walk(
+            words, listed, entries, exits, span, np.uint64(ints[i, HOLD]), stops, take, trail, table >= 0,
+            touch_bars[table, s] if table >= 0 else never, touch_prices[table, s] if table >= 0 else nowhere,
+            open_[s], high[s], low[s], close[s], marks[s], next_bar[s], filled[s], tops[s], bottoms[s],
+            buying, selling, limited, at_close, held, paid, got,
+        )  # fmt: skip
+        weight = floats[i, SIZE_VALUE] if ints[i, SIZE_KIND] == FRACTION else 1.0
+        if not tally(
+            count, opened, weight, held, paid, got, before, units, marks[s], running[s], reaches[s], falls[s], wides[s],
+            span[SPAN_STOP] - span[SPAN_START], sums[row, s],
+        ):  # fmt: skip
+            unsure[row, s] = 1
+    return near
