@@ -58,8 +58,8 @@ def search(past: Bars, count: int, seed: int, chosen: tuple[str, ...], costs: Co
     """One search on `past` alone, with its verdicts and the order in which a naive eye would buy its candidates.
 
     The in-sample ratio of a naive pick is over all of `past`: whoever does not know of validation has no reason to spare it.
-    Plain values: ``candidates`` (text by id), ``in_sample`` (ratio by id, None where undefined), ``ranked`` (ids, best first),
-    ``promoted, looked`` (ids), ``verdicts`` (reasons by id), ``trials, effective_trials, pbo``.
+    Plain values: ``candidates`` (text by id), ``in_sample`` (ratio by id, None where undefined), ``picks`` (ids by name, best first),
+    ``before`` (by name, the ratio of the picks in equal parts), ``verdicts`` (reasons by id), ``trials, effective_trials, pbo``.
     """
     world = World(past, {}, None, float("nan"), np.empty(0))
     selection, _, by_id = searched(world, count, seed, chosen, costs, gate)
@@ -67,10 +67,15 @@ def search(past: Bars, count: int, seed: int, chosen: tuple[str, ...], costs: Co
     ratio = np.round(np.asarray(sharpe_ratio(result.daily_returns.T, 365.0)), 9)
     ids = list(result.strategy_ids)
     ranked = [ids[k] for k in sorted(range(len(ids)), key=lambda k: (-np.nan_to_num(ratio[k], nan=-np.inf), ids[k]))]
+    picks = {PROMOTED: list(selection.promoted), LOOKED: [item.strategy_id for item in selection.evidence]}
+    picks |= {f"top {n} by in-sample Sharpe": ranked[:n] for n in NAIVE} | {ALL: ranked}
+    row = {sid: k for k, sid in enumerate(ids)}
+    joint = {name: [row[sid] for sid in chosen_ids] for name, chosen_ids in picks.items()}
     return {
         "candidates": {sid: by_id[sid].text for sid in ids},
         "in_sample": {sid: _plain(value) for sid, value in zip(ids, ratio, strict=True)},
-        "ranked": ranked, "promoted": list(selection.promoted), "looked": [item.strategy_id for item in selection.evidence],
+        "picks": picks,
+        "before": {name: _plain(sharpe_ratio(_equal_parts(result, held), 365.0)[0]) for name, held in joint.items()},
         "verdicts": {item.strategy_id: f"{item.verdict}: {item.why}" for item in selection.evidence},
         "trials": selection.n_trials, "effective_trials": selection.effective_trials, "pbo": _plain(selection.pbo),
     }  # fmt: skip
@@ -84,27 +89,29 @@ def afterwards(found: dict[str, Any], through: Bars, cut: pd.Timestamp, costs: C
     assert set(result.strategy_ids) == set(found["candidates"]), "a candidate is not what was searched"
     row = {sid: k for k, sid in enumerate(result.strategy_ids)}
     market = _market(result)
-    picks = {PROMOTED: found["promoted"], LOOKED: found["looked"]}
-    picks |= {f"top {n} by in-sample Sharpe": found["ranked"][:n] for n in NAIVE}
-    picks[ALL] = found["ranked"]
     before = np.array([found["in_sample"][sid] for sid in result.strategy_ids], dtype=np.float64)
     rows = []
-    for name, ids in picks.items():
+    for name, ids in found["picks"].items():
         held = [row[sid] for sid in ids]
-        figures = outcome(result.daily_returns[held].mean(axis=0) if held else np.zeros(len(result.days)), market)
+        figures = outcome(_equal_parts(result, held), market)
         pooled = result.pooled.iloc[held]
         rows.append(
-            {"pick": name, "strategies": len(ids), "in_sample": _mean(before[held]), **figures, "trades": int(pooled["trades"].sum()),
+            {"pick": name, "strategies": len(ids), "in_sample": found["before"][name], **figures, "trades": int(pooled["trades"].sum()),
              "exposure": _mean(pooled["exposure"]) if held else 0.0}
         )  # fmt: skip
     after = np.asarray(sharpe_ratio(result.daily_returns.T, 365.0))
     both = np.isfinite(before) & np.isfinite(after)
     ranks = pd.DataFrame({"before": before[both], "after": after[both]}).rank()
-    promoted = [{"text": found["candidates"][sid], **outcome(result.daily_returns[row[sid]], market)} for sid in found["promoted"]]
+    promoted = [{"text": found["candidates"][sid], **outcome(result.daily_returns[row[sid]], market)} for sid in found["picks"][PROMOTED]]
     return {
         "rows": rows, "each_promoted": promoted, "rank_correlation": _plain(ranks["before"].corr(ranks["after"])),
         "positive_before": _plain(np.mean(before[both] > 0)), "positive_after": _plain(np.mean(after[both] > 0)),
     }  # fmt: skip
+
+
+def _equal_parts(result: BacktestResult, held: list[int]) -> np.ndarray:
+    """Daily returns of the strategies in these rows together, balanced every day, (n_days,); zeros for none."""
+    return result.daily_returns[held].mean(axis=0) if held else np.zeros(len(result.days))
 
 
 def outcome(returns: np.ndarray, market: np.ndarray) -> dict[str, Any]:
@@ -160,7 +167,7 @@ def measured(args: argparse.Namespace, bars: Bars) -> dict[str, Any]:
             past, through, cut = held_back(bars, args.months, year * args.months)
             found = search(past, args.strategies, derive_seed(args.seed, "holdout", year, number) % 2**31, chosen, costs, gate)
             journal.put(key, {"year": year, "search": number, **found, **afterwards(found, through, cut, costs)})
-            said = {name: found[name] for name in ("trials", "effective_trials", "promoted", "verdicts")}
+            said = {name: found[name] for name in ("trials", "effective_trials", "verdicts")}
             print(f"{cut.date()}, search {number}: {said}, {time.perf_counter() - begin:.0f} s", flush=True)
 
     map_shards(one, [(year, number) for year in range(args.years) for number in range(args.seeds)], workers=args.workers)
@@ -192,7 +199,7 @@ def report(study: dict[str, Any]) -> str:
     lines = []
     for span in study["holdouts"]:
         searches = span["searches"]
-        promoted = [len(found["promoted"]) for found in searches]
+        promoted = [len(found["picks"][PROMOTED]) for found in searches]
         lines += [
             f"{span['from']} to {span['through']} held back, history from {span['history_from']}; {len(searches)} searches of "
             f"{sorted(found['trials'] for found in searches)} trials; promoted {promoted}; left out {sorted(span['skipped'])}",

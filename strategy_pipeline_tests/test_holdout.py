@@ -80,14 +80,18 @@ def test_other_bars_in_the_months_held_back_change_no_candidate_and_no_verdict(h
 def test_a_naive_pick_is_the_best_of_the_past_and_earns_what_a_plain_backtest_says(holdout: Any, bars: Bars, found: dict[str, Any]) -> None:
     past, through, cut = holdout.held_back(bars, 6)
     members = [parse(text) for text in found["candidates"].values()]
-    assert found["ranked"][0] == backtest(members, past, workers=1).pooled["sharpe"].idxmax()
+    before = backtest(members, past, workers=1)
+    ranked = found["picks"]["top 20 by in-sample Sharpe"]
+    assert ranked == before.pooled["sharpe"].sort_values(ascending=False).index[:20].tolist()
+    whole = before.daily_returns[[before.strategy_ids.index(sid) for sid in ranked]].mean(axis=0)
+    assert found["before"]["top 20 by in-sample Sharpe"] == pytest.approx(whole.mean() / whole.std(ddof=1) * np.sqrt(365), rel=1e-9)
     rows = {row["pick"]: row for row in holdout.afterwards(found, through, cut, None)["rows"]}
-    own = backtest([parse(found["candidates"][found["ranked"][0]])], through, start=cut, workers=1)
+    own = backtest([parse(found["candidates"][ranked[0]])], through, start=cut, workers=1)
     for name in ("sharpe", "total_return", "max_drawdown", "trades", "exposure"):
         assert rows["top 1 by in-sample Sharpe"][name] == pytest.approx(own.pooled[name].iloc[0], rel=1e-9)
     assert [rows[f"top {n} by in-sample Sharpe"]["strategies"] for n in (1, 5, 20)] == [1, 5, 20]
     assert rows["all candidates"]["strategies"] == 40
-    assert rows["promoted by the gate"]["strategies"] == len(found["promoted"])
+    assert rows["promoted by the gate"]["strategies"] == len(found["picks"]["promoted by the gate"])
 
 
 def test_holding_pays_its_purchase_and_nothing_else(holdout: Any, bars: Bars) -> None:
