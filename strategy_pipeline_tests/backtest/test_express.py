@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from strategy_pipeline.backtest import HEADLINE_METRICS, Costs, backtest, bits, engine, ranges, ranks, source, touch
 from strategy_pipeline.backtest.plan import make_plan
+from strategy_pipeline.backtest.streaming import EQUITY, M2, MAX_DRAWDOWN, MEAN, N_SUMS
+from strategy_pipeline.backtest.tally import tally
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.strategies import Level, Size, Strategy, parse
 from strategy_pipeline_tests.backtest.worlds import make_bars, make_condition, make_series, make_strategy
@@ -196,8 +198,44 @@ def test_tables_of_reach_and_fall_are_those_of_a_loop(seed: int) -> None:
         first, last = (int(t) for t in np.sort(rng.integers(0, n, 2)))
         held = marks[0, first : last + 1]
         assert ranges.reach(tables.reaches[0], np.uint64(first), np.uint64(last)) == (held.max(), held.min())
+        blocks = marks[0, first // ranges.BLOCK * ranges.BLOCK : (last // ranges.BLOCK + 1) * ranges.BLOCK]
+        assert ranges.bounds(tables.wides[0], np.uint64(first), np.uint64(last)) == (blocks.max(), blocks.min())
         fall = (1 - held / np.maximum.accumulate(held)).max()
         assert ranges.largest_fall(marks[0], tables.reaches[0], tables.falls[0], first, last) == pytest.approx(fall, abs=1e-15)
+
+
+@settings(max_examples=60)
+@given(seed=SEEDS)
+def test_the_tally_of_trades_is_that_of_equity_bar_by_bar(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(40, 900))
+    marks = np.exp(np.cumsum(rng.normal(rng.choice([-0.002, 0.0, 0.002]), 0.02, n)))[None]
+    returns = np.zeros_like(marks)
+    returns[0, 1:] = marks[0, 1:] / marks[0, :-1] - 1
+    running, reaches, falls, wides = (table[0] for table in ranges.range_tables(marks, returns, np.array([[0, n]])))
+    cuts = np.sort(rng.choice(n, 2 * int(rng.integers(1, n // 4)), replace=False))
+    held = cuts.reshape(-1, 2).astype(np.uint32)
+    at_once = rng.random(len(held)) < 0.1  # left in the bar entered
+    held[at_once, 1] = held[at_once, 0]
+    weight = float(rng.choice([1.0, 0.4]))
+    paid = marks[0, held[:, 0]] * rng.uniform(0.99, 1.01, len(held))
+    got = marks[0, held[:, 1]] * rng.uniform(0.98, 1.01, len(held))
+    money, path = 1.0, [1.0]
+    for k, (entry, leave) in enumerate(held.tolist()):
+        unit = money * weight / paid[k]
+        for t in range(entry, leave):
+            path.append(money * (1 - weight) + unit * marks[0, t])
+        money = money * (1 - weight) + unit * got[k]
+        path.append(money)
+    steps = np.array(path)
+    gains = steps[1:] / steps[:-1] - 1
+    sums = np.empty(N_SUMS)
+    scratch = np.empty((2, len(held) + 1))
+    tally(len(held), 0, weight, held, paid, got, *scratch, marks[0], running, reaches, falls, wides, n, sums)
+    assert sums[EQUITY] == pytest.approx(money, rel=1e-12)
+    assert sums[MEAN] * n == pytest.approx(gains.sum(), rel=1e-10, abs=1e-12)
+    assert (sums[M2] + sums[MEAN] ** 2) * n == pytest.approx((gains**2).sum(), rel=1e-10)
+    assert sums[MAX_DRAWDOWN] == pytest.approx((1 - steps / np.maximum.accumulate(steps)).max(), rel=1e-10, abs=1e-12)
 
 
 def test_a_spike_elsewhere_takes_no_digits_from_a_sum() -> None:
