@@ -2,33 +2,51 @@
 
 Run ``python benchmarks/generation.py``; parts: ``--speed`` (10,000 strategies drawn; those that differ in their entries; a genetic
 search of 500 x 20 generations on 5 symbols x 17,000 bars) and ``--against-random`` (genetic search and as many draws on a
-market with a planted edge, seed by seed: best Sharpe ratio in training and on another market of the same edge, hypervolume of the
+market with a planted edge, seed by seed: best Sharpe ratio in training and on other markets of the same edge, hypervolume of the
 front of Sharpe ratio, drawdown and turnover; a one-sided Wilcoxon signed-rank test over seeds). Both by default. With ``--data`` speed is
-measured on real bars.
+measured on real bars, and markets are planted as the power audit plants them (`audit.planted_world`), of which 60 % of the days are
+trained on; without it they are random walks with a rule of their own.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from strategy_pipeline.audit.worlds import KINDS, planted_world
 from strategy_pipeline.backtest import backtest
-from strategy_pipeline.generation import GeneticSettings, Request, SearchSettings, SystematicGenerator, draw, generate, nsga
+from strategy_pipeline.errors import NoDataError
+from strategy_pipeline.generation import (
+    GeneticSettings,
+    Request,
+    SearchSettings,
+    SystematicGenerator,
+    draw,
+    generate,
+    nsga,
+    skipped_families,
+)
 from strategy_pipeline.generation.fitness import COMPLEXITY, DRAWDOWN, SHARPE, TURNOVER, Evaluator
 from strategy_pipeline.generation.genetic import GeneticSearch
 from strategy_pipeline.market import Bars
 from strategy_pipeline.rng import generator
+from strategy_pipeline.strategies import FAMILIES as EVERY_FAMILY
+from strategy_pipeline.strategies import Strategy
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT", "XRP/USDT")
 FAMILIES = ("momentum", "mean_reversion", "breakout", "trend", "volatility", "volume", "cross_asset", "ensemble")
-LATER = 35_040  # bars of the market on which what was chosen is held against each other: four years
+LATER = 35_040  # bars of the made-up market on which what was chosen is held against each other: four years
+AUDITED = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USDT")  # with SPAN, what the audits are made from
+SPAN = (np.datetime64("2022-06-30", "ns"), np.datetime64("2025-06-30", "ns"))
+WORLDS, OTHERS = 20275, 2  # seed of the planted markets, and how many more of the same edge
 # What a front is measured from, less is better: Sharpe ratio 0, a drawdown of all, 2,000 turns of equity a year (base-2 logarithm).
 REFERENCE = np.array([0.0, 1.0, np.log2(2001.0)])
 
@@ -88,51 +106,108 @@ def speed(bars: Bars, population: int, generations: int) -> None:
     )
 
 
+def costs_of(numbers: np.ndarray) -> np.ndarray:
+    return np.column_stack([-numbers[:, SHARPE], numbers[:, DRAWDOWN], np.log2(1 + numbers[:, TURNOVER])])
+
+
 def volume(numbers: np.ndarray) -> float:
     """Hypervolume of Sharpe ratio, drawdown and turnover beyond `REFERENCE`."""
-    known = numbers[np.isfinite(numbers).all(axis=1)]
-    costs = np.column_stack([-known[:, SHARPE], known[:, DRAWDOWN], np.log2(1 + known[:, TURNOVER])])
-    return nsga.hypervolume(costs, REFERENCE)
+    return nsga.hypervolume(costs_of(numbers[np.isfinite(numbers).all(axis=1)]), REFERENCE)
 
 
-def contest(seed: int, n_bars: int, drift: float, settings: GeneticSettings, later: Bars) -> dict[str, tuple[float, float]]:
-    """(genetic, random) for each measure: searched on one market, and what was chosen there run on `later`, another and longer one."""
-    request = Request(planted(n_bars, 3, seed, drift), FAMILIES, frozenset(), seed, SearchSettings(workers=2))
-    search, evaluator = searched(request, settings)
-    drawn = list(islice(SystematicGenerator().stream(replace(request, seed=seed + 10_000)), len(search.evaluated)))
+def front(evaluator: Evaluator, ids: list[str]) -> list[str]:
+    """Those that no other beats in Sharpe ratio, drawdown and turnover at once, of those that earn anything."""
+    known = [sid for sid, row in zip(ids, evaluator.numbers(ids), strict=True) if np.isfinite(row).all() and row[SHARPE] > 0]
+    ranks = nsga.ranks(costs_of(evaluator.numbers(known)))
+    return [sid for sid, rank in zip(known, ranks, strict=True) if rank == 0]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A market to search, its named series, and other markets of the same edge to hold what was chosen against each other."""
+
+    bars: Bars
+    families: tuple[str, ...]
+    values: dict[str, np.ndarray]
+    later: list[tuple[Bars, dict[str, np.ndarray]]]
+
+
+def made_up(seed: int, n_bars: int, drift: float, later: Bars) -> Contest:
+    return Contest(planted(n_bars, 3, seed, drift), FAMILIES, {}, [(later, {})])
+
+
+def from_real(bars: Bars, seed: int, sharpe: float) -> Contest:
+    """A market of the power audit, its first 60 % to search, and the same rule planted on two more markets."""
+    kind = KINDS[seed % len(KINDS)]
+    world = planted_world(bars, sharpe, kind, seed=WORLDS, market=seed)
+    training = world.bars.between(None, world.bars.times[int(0.6 * world.bars.n_bars)].astype("datetime64[D]"))
+    values = {name: array[:, : training.n_bars] for name, array in world.series.items()}
+    skipped = skipped_families(training, values)
+    later: list[tuple[Bars, dict[str, np.ndarray]]] = []
+    for number in itertools.count(1):
+        if len(later) == OTHERS:
+            break
+        try:
+            other = planted_world(bars, sharpe, kind, seed=WORLDS, market=10_000 * number + seed, rule=world.planted)
+        except NoDataError:  # the rule does not settle at that ratio there
+            continue
+        later.append((other.bars, dict(other.series)))
+    return Contest(training, tuple(family for family in EVERY_FAMILY if family not in skipped), values, later)
+
+
+def outcomes(contest: Contest, strategies: list[Strategy]) -> np.ndarray:
+    """Sharpe ratio, drawdown, turnover of each on the other markets, their mean, float64 (n, 3); no trades are a ratio of 0."""
+    found = []
+    for bars, values in contest.later:
+        pooled = backtest(strategies, bars, series=values).pooled.reindex([strategy.id for strategy in strategies])
+        found.append(np.nan_to_num(pooled[["sharpe", "max_drawdown", "turnover"]].to_numpy(dtype=np.float64)))
+    return np.mean(found, axis=0)
+
+
+def held(contest: Contest, seed: int, settings: GeneticSettings, trials: int) -> dict[str, tuple[float, float]]:
+    """(genetic, random) for each measure: as many trials, and the same rule of what to hand over (`Evaluator.leaders`)."""
+    search = SearchSettings(trials=trials, values=contest.values)
+    request = Request(contest.bars, contest.families, frozenset(contest.values), seed, search)
+    genetic, evaluator = searched(request, settings)
+    drawn = list(islice(SystematicGenerator().stream(replace(request, seed=seed + 10_000_000)), len(genetic.evaluated)))
     evaluator.run(drawn)
-    sides = [list(search.evaluated), [strategy.id for strategy in drawn]]
-    tops = [evaluator.by_worth(side)[:10] for side in sides]
-    result = backtest([evaluator.strategy(sid) for sid in dict.fromkeys([*tops[0], *tops[1]])], later)
-    after = result.pooled["sharpe"]
+    sides = [list(genetic.evaluated), [strategy.id for strategy in drawn]]
+    handed = [evaluator.leaders(side) for side in sides]
+    fronts = [front(evaluator, side) for side in sides]
+    every = list(dict.fromkeys(itertools.chain(*handed, *fronts)))
+    after = dict(zip(every, outcomes(contest, [evaluator.strategy(sid) for sid in every]), strict=True))
 
-    def both(measure: Callable[[list[str]], float]) -> tuple[float, float]:
-        return measure(tops[0]), measure(tops[1])
+    def both(measure: Callable[[list[str]], float], which: list[list[str]] = handed) -> tuple[float, float]:
+        return measure(which[0]), measure(which[1])
 
     return {
-        "best Sharpe ratio, training": both(lambda top: float(evaluator.numbers(top)[:, SHARPE].max())),
-        "hypervolume, training": (volume(evaluator.numbers(sides[0])), volume(evaluator.numbers(sides[1]))),
-        "Sharpe ratio of the first, out of sample": both(lambda top: float(after[top[0]])),
-        "mean of the first ten, out of sample": both(lambda top: float(np.nanmean([after[sid] for sid in top]))),
-        "best of the first ten, out of sample": both(lambda top: float(np.nanmax([after[sid] for sid in top]))),
-        "nodes of the first": both(lambda top: float(evaluator.numbers(top[:1])[0, COMPLEXITY])),
+        "best Sharpe ratio, training": both(lambda ids: float(np.nanmax(evaluator.numbers(ids)[:, SHARPE])), sides),
+        "hypervolume, training": both(lambda ids: volume(evaluator.numbers(ids)), sides),
+        "hypervolume of that front, out of sample": both(lambda ids: volume(np.array([after[sid] for sid in ids])), fronts),
+        "Sharpe ratio of the first, out of sample": both(lambda ids: float(after[ids[0]][SHARPE])),
+        "best of the first ten, out of sample": both(lambda ids: float(max(after[sid][SHARPE] for sid in ids[:10]))),
+        "mean of the first ten, out of sample": both(lambda ids: float(np.mean([after[sid][SHARPE] for sid in ids[:10]]))),
+        "nodes of the first": both(lambda ids: float(evaluator.numbers(ids[:1])[0, COMPLEXITY])),
     }
 
 
-def against_random(seeds: int, n_bars: int, drift: float, settings: GeneticSettings) -> None:
+def against_random(seeds: Sequence[int], make: Callable[[int], Contest], settings: GeneticSettings, trials: int) -> None:
     from scipy.stats import wilcoxon
 
-    later = planted(LATER, 3, 1_000_000, drift)
-    rows = [contest(seed, n_bars, drift, settings, later) for seed in range(seeds)]
-    population, generations, _ = settings.sizes(1)
-    print(f"genetic {population} x {generations} against as many draws, {seeds} markets of 3 symbols x {n_bars:,} bars, drift {drift}:")
+    rows = []
+    for seed in seeds:
+        rows.append(held(make(seed), seed, settings, trials))
+        first = rows[-1]["Sharpe ratio of the first, out of sample"]
+        print(f"  seed {seed}: first out of sample {first[0]:.2f} against {first[1]:.2f}", flush=True)
+    population, generations, _ = settings.sizes(trials)
+    print(f"genetic {population} x {generations} against as many draws, {len(rows)} markets, seeds {seeds[0]} to {seeds[-1]}:")
     for name in rows[0]:
         pairs: Any = np.array([row[name] for row in rows])
         test = wilcoxon(pairs[:, 0], pairs[:, 1], alternative="greater")
         wins = int((pairs[:, 0] > pairs[:, 1]).sum())
         print(
             f"  {name}: {pairs[:, 0].mean():.3f} against {pairs[:, 1].mean():.3f} (medians {np.median(pairs[:, 0]):.3f}, "
-            f"{np.median(pairs[:, 1]):.3f}), better on {wins} of {seeds}, W = {test.statistic:.0f}, p = {test.pvalue:.2g}"
+            f"{np.median(pairs[:, 1]):.3f}), better on {wins} of {len(rows)}, W = {test.statistic:.0f}, p = {test.pvalue:.2g}"
         )
 
 
@@ -145,16 +220,24 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=20)
     parser.add_argument("--bars", type=int, default=17_000)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--contest", type=int, nargs=2, default=(100, 12), metavar=("POPULATION", "GENERATIONS"))
-    parser.add_argument("--contest-bars", type=int, default=8760)
-    parser.add_argument("--drift", type=float, default=0.08, help="planted drift in deviations of an hour")
+    parser.add_argument("--first-seed", type=int, default=0, help="seeds are this one and those after it")
+    parser.add_argument("--trials", type=int, default=1000, help="of either side of the contest")
+    parser.add_argument("--sharpe", type=float, default=3.0, help="planted annual Sharpe ratio, with --data")
+    parser.add_argument("--contest-bars", type=int, default=8760, help="without --data")
+    parser.add_argument("--drift", type=float, default=0.08, help="planted drift in deviations of an hour, without --data")
     args = parser.parse_args()
     logging.disable(logging.WARNING)
     both = not (args.speed or args.against_random)
     if args.speed or both:
         speed(real(args.data, args.bars) if args.data else planted(args.bars, 5, 0, 0.02), args.population, args.generations)
     if args.against_random or both:
-        against_random(args.seeds, args.contest_bars, args.drift, GeneticSettings(*args.contest))
+        seeds = range(args.first_seed, args.first_seed + args.seeds)
+        if args.data:
+            bars = Bars.read(f"{args.data}/ohlcv_1h_binance_spot.parquet", "1h", AUDITED).between(*SPAN)
+            against_random(seeds, lambda seed: from_real(bars, seed, args.sharpe), GeneticSettings(), args.trials)
+        else:
+            later = planted(LATER, 3, 1_000_000, args.drift)
+            against_random(seeds, lambda seed: made_up(seed, args.contest_bars, args.drift, later), GeneticSettings(), args.trials)
 
 
 if __name__ == "__main__":

@@ -104,20 +104,25 @@ def null_world(bars: Bars, *, seed: int, market: int) -> World:
     return World(null, series, None, float("nan"), np.empty(0))
 
 
-def planted_world(bars: Bars, sharpe: float, kind: str, *, seed: int, market: int, costs: Costs | None = None) -> World:
+def planted_world(
+    bars: Bars, sharpe: float, kind: str, *, seed: int, market: int, costs: Costs | None = None, rule: Strategy | None = None
+) -> World:
     """The same null market with one rule of `kind` that earns an annual Sharpe ratio of `sharpe` after `costs`, pooled over symbols.
 
     The rule is drawn from the language by a seed of its own. While it holds a position, each bar drifts its way by a share
     of the volatility known before that bar; the share is what makes the rule's own backtest on the final market earn `sharpe`
     (to 0.05). The drift of a bar depends on earlier bars alone, so nothing tells the future but the rule. Rules that
     cannot be made to earn it (too few trades, costs too high) are drawn again.
+
+    rule
+        Plant this one instead, as another market of the same edge: of another `market`, nothing else is the same.
     """
     if kind not in KINDS:
         raise StrategyError(f"Expected a planted rule of kind {', '.join(KINDS)}, was {kind!r}; choose one of them")
     base = null_world(bars, seed=seed, market=market)
-    for attempt in range(_DRAWS):
-        rule = draw_rule(kind, bars.timeframe, generator(seed, "audit", "rule", kind, market, attempt))
-        world = _plant(base, rule, sharpe, costs)
+    for attempt in range(_DRAWS if rule is None else 1):
+        drawn = draw_rule(kind, bars.timeframe, generator(seed, "audit", "rule", kind, market, attempt)) if rule is None else rule
+        world = _plant(base, drawn, sharpe, costs)
         if world is not None:
             return world
     raise NoDataError(

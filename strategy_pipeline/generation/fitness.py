@@ -6,14 +6,21 @@ the training span. Every strategy is reported as a trial before its numbers are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.generation.protocol import Request
+from strategy_pipeline.indicators.expressions import Number, Value
+from strategy_pipeline.strategies.conditions import Compare
+from strategy_pipeline.strategies.kinds import kind_of
 from strategy_pipeline.strategies.needs import conditions_of, rules
+from strategy_pipeline.strategies.order import value_numbers, value_shape
 from strategy_pipeline.strategies.strategy import Strategy
 from strategy_pipeline.strategies.traverse import size
 
@@ -25,6 +32,10 @@ SHARPE, DRAWDOWN, TURNOVER, COMPLEXITY = range(len(OBJECTIVES))
 DAYS_A_YEAR = 365.0
 _EXTRAS = ("stop", "take", "trail", "breakeven", "hold", "cooldown")
 _BATCH = 2000
+_CREDIBLE = 2.0  # standard errors of a Sharpe ratio: what a search among many reaches by luck
+_COMPARED, _EXTRA, _NARROWED = 0.5, 0.5, 2.0  # decisions
+_UPWARD = {"lowest": "highest", "lower": "upper", "low": "high", "minus": "plus", "down": "up", "-": "+"}
+_DOWNWARD = re.compile("|".join(map(re.escape, _UPWARD)))
 
 
 def complexity(strategy: Strategy) -> int:
@@ -33,17 +44,57 @@ def complexity(strategy: Strategy) -> int:
     return sum(map(size, parts)) + sum(getattr(strategy, name) is not None for name in _EXTRAS)
 
 
-def decisions(strategy: Strategy) -> int:
-    """What a search chose: distinct comparisons, each stop, target, trail, break-even, time limit and cool-down, and which symbols."""
+def decisions(strategy: Strategy) -> float:
+    """What a search chose: each distinct number, half of each stop, target, trail, break-even, time limit and cool-down, and
+    `_NARROWED` for leaving out a side, and for leaving out symbols.
+
+    A number of a long rule and its mirror image in the short one (30 and 70 of an oscillator, 2 and -2) are one: what is
+    the same rule on both sides and on every symbol has shown itself that many times, and what was narrowed down to where it did
+    well has not.
+    """
+    chosen: set[tuple[str, float]] = set()
+    compared: set[str] = set()
+    for part in conditions_of(strategy):
+        compared.add(_compared(part))
+        for side in (part.left, part.right):
+            chosen.update(_numbers(side, part.left))
     extras = sum(getattr(strategy, name) is not None for name in _EXTRAS)
-    return len(conditions_of(strategy)) + extras + (strategy.symbols != ("*",))
+    narrowed = (strategy.enter_long is None or strategy.enter_short is None) + (strategy.symbols != ("*",))
+    return len(chosen) + _COMPARED * len(compared) + _EXTRA * extras + _NARROWED * narrowed
 
 
-def expected_sharpe(sharpe: NDArray[np.float64], chosen: NDArray[np.float64], years: float) -> NDArray[np.float64]:
+@lru_cache(1 << 14)
+def _compared(part: Compare) -> str:
+    """What is compared with what, without numbers, the same for a rule and its mirror image."""
+    sides = sorted(value_shape(side) for side in (part.left, part.right))
+    return _DOWNWARD.sub(lambda found: _UPWARD[found.group()], "|".join(sides))
+
+
+@lru_cache(1 << 14)
+def _numbers(value: Value, beside: Value) -> tuple[tuple[str, float], ...]:
+    """The numbers of one side of a comparison; a threshold by its distance from the middle of what it is held against."""
+    if not isinstance(value, Number):
+        return tuple(("of a series", abs(number)) for number in value_numbers(value))
+    try:
+        kind = kind_of(beside)
+    except StrategyError:
+        return (("threshold", abs(value.value)),)
+    distance = abs(value.value - (kind.low + kind.high) / 2) if kind.bounded else abs(value.value)
+    return (("threshold", round(distance, 9)),) if distance else ()
+
+
+def expected_sharpe(
+    sharpe: NDArray[np.float64], chosen: NDArray[np.float64], years: float, credible: float = np.inf
+) -> NDArray[np.float64]:
     """What is left of a Sharpe ratio a year out of sample, by the Sharpe ratio information criterion (D. Paulsen, J. Söhl, "Noise Fit,
     Estimation Error and a Sharpe Information Criterion", 2020): less k / (T S) for k parameters fitted to T years, as which each
-    choice counts here. Below a ratio of 1, where it would run off, S is 1 in the correction."""
-    return sharpe - chosen / (years * np.maximum(sharpe, 1.0))
+    choice counts here. Below a ratio of 1, where it would run off, S is 1 in the correction.
+
+    credible
+        The most that S is in the correction: the best of many look better than they are, and a ratio that is luck should not
+        pay for the choices that made it.
+    """
+    return sharpe - chosen / (years * np.clip(sharpe, 1.0, credible))
 
 
 class Evaluator:
@@ -96,7 +147,9 @@ class Evaluator:
         numbers[rows, :COMPLEXITY] = _objectives(result)
         numbers[:, COMPLEXITY] = [complexity(strategy) for strategy in fresh]
         chosen = np.array([decisions(strategy) for strategy in fresh], dtype=np.float64)
-        self._worth = np.append(self._worth, expected_sharpe(numbers[:, SHARPE], chosen, returns.shape[1] / DAYS_A_YEAR))
+        years = returns.shape[1] / DAYS_A_YEAR
+        expected = expected_sharpe(numbers[:, SHARPE], chosen, years, max(1.0, _CREDIBLE / np.sqrt(years)))
+        self._worth = np.append(self._worth, expected)
         self._row |= {strategy.id: len(self._strategies) + row for row, strategy in enumerate(fresh)}
         self._strategies += fresh
         self._numbers = np.concatenate([self._numbers, numbers])
@@ -128,6 +181,24 @@ class Evaluator:
         order = sorted((k for k in range(len(known)) if np.isfinite(worth[k])), key=lambda k: (-worth[k], known[k]))
         return [known[k] for k in order]
 
+    def leaders(self, ids: Iterable[str], most: int = 25, alike: float = 0.9) -> list[str]:
+        """Which of `ids` to hand over first: at most `most` of the best by worth, no two correlated above `alike`, those first that
+        agree best with whatever did well.
+
+        The worth of one strategy is mostly luck where many were tried; what several different ones found is less so. Each of `ids` has
+        a vote of exp(worth x years), as its likelihood against none would be were worth the truth, and gives it by the
+        square of its correlation, where that is positive.
+        """
+        ordered = self.by_worth(ids)
+        if not ordered:
+            return []
+        best = ordered[: 4 * most]
+        chosen = [best[k] for k in distinct_rows(self.returns(best), alike, most)]
+        evidence = self.worth(ordered) * self._returns.shape[1] / DAYS_A_YEAR
+        likeness = np.maximum(correlated(self.returns(chosen), self.returns(ordered)), 0.0)
+        score = (likeness**2) @ np.exp(evidence - evidence.max())
+        return [chosen[k] for k in np.lexsort([np.arange(len(chosen)), -score])]
+
 
 def _objectives(result: Any) -> NDArray[np.float64]:
     return result.pooled[["sharpe", "max_drawdown", "turnover"]].to_numpy(dtype=np.float64)
@@ -135,10 +206,19 @@ def _objectives(result: Any) -> NDArray[np.float64]:
 
 def correlations(returns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Correlation of the rows of (n, n_days), (n, n); 0 with a row that does not move."""
+    unit = _unit(returns)
+    return unit @ unit.T
+
+
+def correlated(returns: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlation of each row of (n, n_days) with each of (m, n_days), (n, m); 0 with a row that does not move."""
+    return _unit(returns) @ _unit(others).T
+
+
+def _unit(returns: NDArray[np.float64]) -> NDArray[np.float64]:
     centred = returns - returns.mean(axis=1, keepdims=True)
     norm = np.sqrt((centred**2).sum(axis=1, keepdims=True))
-    unit = np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0)
-    return unit @ unit.T
+    return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0)
 
 
 def distinct_rows(returns: NDArray[np.float64], limit: float, most: int | None = None) -> list[int]:

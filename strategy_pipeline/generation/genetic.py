@@ -9,13 +9,15 @@ feasibility first), and of those whose daily returns are nearly the same the bet
 few generations (D. Whitley, S. Rana, R. Heckendorn, 1999).
 
 What stands for the Sharpe ratio is what is expected of it out of sample (`fitness.expected_sharpe`): of two strategies that do
-as well, the one that chose less is better.
+as well, the one that chose less is better. The first generation is mostly bare sentences, both sides on every symbol, and
+operators keep what is the same on both sides the same: a rule that was narrowed down to where it did well has shown less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,10 @@ from strategy_pipeline.strategies.needs import rules
 from strategy_pipeline.strategies.strategy import Strategy
 
 # Share of children by operator; what is left of 1 is a number of the mother moved.
-_CROSSOVER, _SUBTREE, _POINT, _HOIST, _LIMITS, _SYMBOLS = 0.35, 0.10, 0.08, 0.08, 0.09, 0.05
+_RECOMBINED, _CROSSOVER, _SUBTREE, _POINT, _HOIST, _LIMITS, _SYMBOLS, _SIZE = 0.22, 0.12, 0.06, 0.04, 0.10, 0.05, 0.03, 0.06
 _AND_MOVED = 0.3  # of crossovers, those whose numbers move as well
 _TRIES = 6  # for a child that is new
+_BARE = 0.7  # of the first generation: ideas without filters, stops and choices of symbols
 _DRAWN = 0.05  # of a generation, drawn anew
 _ELITE = 0.25  # of an island, kept by Sharpe ratio alone
 _BY_SHARPE = 0.7  # of tournaments
@@ -131,12 +134,13 @@ class GeneticSearch:
             self._migrate()
 
     def best(self) -> list[Strategy]:
-        """The hall of fame, then by front and Sharpe ratio; a quarter of what was evaluated, none that never traded."""
+        """The leaders of all that was evaluated (`Evaluator.leaders`), then by front and Sharpe ratio; a quarter of it, none that
+        never traded."""
         known = self.evaluator.by_worth(self.evaluated)
         if not known:
             return []
         front = nsga.ranks(self._costs(known))
-        ordered = [*self.fame, *(known[k] for k in np.lexsort([np.arange(len(known)), front]))]
+        ordered = [*self.evaluator.leaders(known, _FAME, _FAME_ALIKE), *(known[k] for k in np.lexsort([np.arange(len(known)), front]))]
         count = max(1, round(_HANDED_OVER * len(self.evaluated)))
         return [self.evaluated[sid] for sid in dict.fromkeys(ordered)][:count]
 
@@ -162,8 +166,10 @@ class GeneticSearch:
     # ---- where strategies come from
 
     def _draws(self) -> Iterator[Strategy]:
-        request = replace(self.request, seed=derive_seed(self.seed, "draws"), series=self.known)
-        return iter(SystematicGenerator().stream(request))
+        return iter(SystematicGenerator().stream(self._request("draws")))
+
+    def _request(self, use: str) -> Request:
+        return replace(self.request, seed=derive_seed(self.seed, use), series=self.known)
 
     def _draw(self) -> Strategy | None:
         strategy = next(self._pool, None)
@@ -176,6 +182,9 @@ class GeneticSearch:
     def _first(self) -> list[list[Strategy]]:
         seeds = [strategy for strategy in self.request.search.seeds if strategy.family in self.request.families]
         members = {strategy.id: strategy for strategy in seeds[: self.population // 2]}
+        bare = iter(SystematicGenerator(bare=True).stream(self._request("bare")))
+        for strategy in islice(bare, round(_BARE * (self.population - len(members)))):
+            members.setdefault(strategy.id, strategy)
         while len(members) < self.population and (drawn := self._draw()) is not None:
             members.setdefault(drawn.id, drawn)
         order = generator(self.seed, "islands").permutation(len(members))
@@ -230,11 +239,14 @@ class GeneticSearch:
 
     def _varied(self, mother: Strategy, island: Sequence[str], key: NDArray[np.int64], rng: np.random.Generator) -> Strategy:
         draw = float(rng.random())
+        if draw < _RECOMBINED:
+            return operators.recombine(mother, self._parent(island, key, rng), rng, self.known)
+        draw -= _RECOMBINED
         if draw < _CROSSOVER:
             child = operators.crossover(mother, self._parent(island, key, rng), rng, self.known)
             return self._moved(child, rng) if rng.random() < _AND_MOVED else child
         draw -= _CROSSOVER
-        if draw < _SUBTREE and self._donors:
+        if 0 <= draw < _SUBTREE and self._donors:
             famous = [rule for sid in self.fame for rule in rules(self.evaluated[sid]).values()]
             return operators.mutate_subtree(mother, famous if famous and rng.random() < 0.5 else self._donors, rng, self.known)
         draw -= _SUBTREE
@@ -249,6 +261,9 @@ class GeneticSearch:
         draw -= _LIMITS
         if 0 <= draw < _SYMBOLS:
             return operators.mutate_symbols(mother, self.request.bars.symbols, rng, self.known)
+        draw -= _SYMBOLS
+        if 0 <= draw < _SIZE:
+            return operators.mutate_size(mother, rng, self.known)
         return self._moved(mother, rng)
 
     def _moved(self, strategy: Strategy, rng: np.random.Generator) -> Strategy:

@@ -17,8 +17,8 @@ from strategy_pipeline.indicators.expressions import Arithmetic, Number, Series,
 from strategy_pipeline.strategies.conditions import And, Compare, Condition, Not, Or
 from strategy_pipeline.strategies.kinds import kind_of
 from strategy_pipeline.strategies.needs import rules
-from strategy_pipeline.strategies.parameters import parameters, with_parameters
-from strategy_pipeline.strategies.strategy import Level
+from strategy_pipeline.strategies.parameters import Parameter, parameters, with_parameters
+from strategy_pipeline.strategies.strategy import Level, Size
 from strategy_pipeline.strategies.traverse import size
 from strategy_pipeline.strategies.validation import problems
 
@@ -29,6 +29,11 @@ Node: TypeAlias = Condition | Value
 Path: TypeAlias = tuple[int, ...]
 LARGEST = 60
 _TRIES = 24
+_LOOSENED = 5.0
+_SIZES = (
+    Size("all_in"), Size("all_in"), Size("fraction", 0.5), Size("fraction", 0.25), Size("fraction", 0.1), Size("volatility_target", 0.3),
+    Size("volatility_target", 0.15), Size("kelly", 0.5),
+)  # fmt: skip
 _CONDITIONS = (Compare, Not, And, Or)
 _OPPOSITE = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "crosses_above": "crosses_below", "crosses_below": "crosses_above"}
 _LIMITS = ("stop", "take", "trail", "breakeven", "hold", "cooldown")
@@ -105,6 +110,25 @@ def crossover(mother: Strategy, father: Strategy, rng: np.random.Generator, know
     return _child(mother, frozenset(known_series), attempt)
 
 
+def recombine(mother: Strategy, father: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """The mother with a part of the father for what it is: its entries, alone or joined with the mother's by ``and``, its exits, its
+    limits, its size or its symbols. Rules are taken for both sides at once, so that what is the same on both stays it."""
+
+    def attempt() -> dict[str, Any] | None:
+        part = _pick(rng, ["entries", "entries", "joined", "joined", "exits", "exits", "limits", "size", "symbols"])
+        if part in ("limits", "size", "symbols"):
+            names = _LIMITS if part == "limits" else (part,)
+            return {name: getattr(father, name) for name in names}
+        verb = "exit" if part == "exits" else "enter"
+        pairs = {f"{verb}_{side}": (getattr(mother, f"{verb}_{side}"), getattr(father, f"{verb}_{side}")) for side in ("long", "short")}
+        if part == "joined":
+            both = {name: And(pair) for name, pair in pairs.items() if None not in pair}
+            return {name: both.get(name) for name in pairs} if both else None
+        return {name: pair[1] for name, pair in pairs.items()}
+
+    return _child(mother, frozenset(known_series), attempt)
+
+
 def _alike(node: Node, offer: Node) -> bool:
     if isinstance(node, _CONDITIONS) or isinstance(offer, _CONDITIONS):
         return isinstance(node, _CONDITIONS) and isinstance(offer, _CONDITIONS)
@@ -115,13 +139,18 @@ def _alike(node: Node, offer: Node) -> bool:
 
 
 def mutate_parameters(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = (), *, spread: float = 0.15) -> Strategy:
-    """One to three numbers moved, each by a normal step of `spread` of its own range on its own scale, within the range."""
+    """One to three numbers moved, each by a normal step of `spread` of its own range on its own scale, within the range.
+
+    Numbers that are equal, or each other's mirror image, stay it: a rule that is the same for longs and shorts moves as one. Once in
+    `_LOOSENED` times each moves alone.
+    """
     tunable = parameters(strategy)
     if not tunable:
         return strategy
 
     def attempt() -> Strategy:
         values: dict[str, float] = {}
+        alone = rng.random() * _LOOSENED < 1.0
         for i in rng.choice(len(tunable), size=min(len(tunable), int(rng.integers(1, 4))), replace=False):
             parameter = tunable[int(i)]
             low, high, value = parameter.low, parameter.high, parameter.value
@@ -130,10 +159,28 @@ def mutate_parameters(strategy: Strategy, rng: np.random.Generator, known_series
             else:
                 moved = value + spread * float(rng.standard_normal()) * (high - low)
             moved = min(max(moved, low), high)
-            values[parameter.path] = float(round(moved)) if parameter.kind == "int" else float(f"{moved:.3g}")
+            moved = float(round(moved)) if parameter.kind == "int" else float(f"{moved:.3g}")
+            values[parameter.path] = moved
+            if not alone:
+                values |= _tied(parameter, moved, tunable)
         return with_parameters(strategy, values)
 
     return _child(strategy, frozenset(known_series), attempt)
+
+
+def _tied(moved: Parameter, value: float, tunable: list[Parameter]) -> dict[str, float]:
+    """What the numbers become that were as `moved` is, now that it becomes `value`: equal lengths, equal or mirrored thresholds."""
+    found: dict[str, float] = {}
+    for other in tunable:
+        if other is moved or other.kind != moved.kind:
+            continue
+        if other.value == moved.value and (other.name == moved.name or other.kind == "int"):
+            found[other.path] = min(max(value, other.low), other.high)
+        elif other.name == moved.name and (other.low, other.high) == (moved.low, moved.high):
+            twice = moved.low + moved.high
+            if abs(other.value + moved.value - twice) <= 1e-9 * max(1.0, abs(twice)):
+                found[other.path] = float(f"{twice - value:.6g}")
+    return found
 
 
 def mutate_point(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
@@ -197,6 +244,16 @@ def mutate_limits(strategy: Strategy, rng: np.random.Generator, known_series: It
         if strategy.against is None and rng.random() < 0.5:
             return {name: Level("atr", _pick(rng, [1.0, 1.5, 2.0, 3.0, 4.0, 6.0]), _pick(rng, [14, 24]))}
         return {name: Level("percent", _pick(rng, [0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12]))}
+
+    return _child(strategy, frozenset(known_series), attempt)
+
+
+def mutate_size(strategy: Strategy, rng: np.random.Generator, known_series: Iterable[str] = ()) -> Strategy:
+    """Another size: a fraction, a volatility target, a part of Kelly, or all in. What is risked is an objective of its own."""
+
+    def attempt() -> dict[str, Any] | None:
+        size = _pick(rng, list(_SIZES))
+        return None if size.kind == strategy.size.kind == "all_in" else {"size": size}
 
     return _child(strategy, frozenset(known_series), attempt)
 

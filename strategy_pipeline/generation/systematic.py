@@ -22,11 +22,11 @@ from strategy_pipeline.generation.protocol import Request
 from strategy_pipeline.generation.streams import Counted
 from strategy_pipeline.generation.template import Sentence, Template
 from strategy_pipeline.generation.templates import TEMPLATES
-from strategy_pipeline.generation.variants import HOLDS, LIMITS, PAIR_RISKS, RISKS, SIDES, Filter, filters, sizes
+from strategy_pipeline.generation.variants import HOLDS, LIMITS, PAIR_RISKS, RISKS, SIDES, Filter, Risk, filters, sizes
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies.conditions import And
 from strategy_pipeline.strategies.naming import near
-from strategy_pipeline.strategies.strategy import Strategy
+from strategy_pipeline.strategies.strategy import Size, Strategy
 from strategy_pipeline.strategies.validation import problems
 
 FACTORIAL = 4096
@@ -42,10 +42,10 @@ class SystematicGenerator:
 
     name = "systematic"
 
-    def __init__(self, templates: Sequence[Template] = TEMPLATES, design: str = "sobol") -> None:
+    def __init__(self, templates: Sequence[Template] = TEMPLATES, design: str = "sobol", *, bare: bool = False) -> None:
         if design not in DESIGNS:
             raise StrategyError(f"Expected a design of {', '.join(DESIGNS)}, was {design!r}{near(design, DESIGNS)}.")
-        self.templates, self.design = tuple(templates), design
+        self.templates, self.design, self.bare = tuple(templates), design, bare
 
     def stream(self, request: Request, state: dict[str, Any] | None = None) -> Counted:
         """Distinct valid candidates, families in turn, until every grid is exhausted."""
@@ -55,7 +55,11 @@ class SystematicGenerator:
         market = Market(request)
         turns = [
             _in_turn(
-                [_Grid(template, market, request, self.design).stream() for template in self.templates if _fits(template, family, market)]
+                [
+                    _Grid(template, market, request, self.design, self.bare).stream()
+                    for template in self.templates
+                    if _fits(template, family, market)
+                ]
             )
             for family in request.families
         ]
@@ -93,7 +97,7 @@ def _in_turn(sources: Sequence[Iterator[Strategy]]) -> Iterator[Strategy]:
 class _Grid:
     """All settings of one template on one market."""
 
-    def __init__(self, template: Template, market: Market, request: Request, design: str = "sobol") -> None:
+    def __init__(self, template: Template, market: Market, request: Request, design: str = "sobol", bare: bool = False) -> None:
         self.template, self.design = template, design
         self.timeframe = market.timeframe
         self.seed = request.seed
@@ -103,14 +107,18 @@ class _Grid:
         self.filters: tuple[Filter | None, ...] = filters(market) if template.filtered else (None,)
         self.holds = HOLDS if template.exit_long else LIMITS
         self.sizes = sizes(market)
-        self.risks = PAIR_RISKS if template.pair else RISKS
+        self.risks: tuple[Risk, ...] = PAIR_RISKS if template.pair else RISKS
         self.against = market.reference if template.pair else None
         self.symbols = _symbols(market, "reference" in names)
+        self.sides: tuple[tuple[str, ...], ...] = SIDES
+        if bare:
+            self.filters, self.risks, self.sizes, self.symbols = (None,), (Risk(),), (Size("all_in"),), self.symbols[:1]
+            self.sides, self.holds = SIDES[:1], (None,) if template.exit_long else LIMITS
         slots = [len(slot.values) for slot in template.slots]
         self.axes = [
             len(self.sentences),
             *slots,
-            len(SIDES),
+            len(self.sides),
             len(self.filters),
             len(self.risks),
             len(self.holds),
@@ -166,7 +174,7 @@ class _Grid:
         sentence = self.sentences[point[0]]
         numbers = template.numbers({slot.name: slot.values[i] for slot, i in zip(template.slots, point[1 : 1 + slots], strict=True)})
         side, filtered, risk, hold, size, symbols = point[1 + slots :]
-        sides, extra, levels = SIDES[side], self.filters[filtered], self.risks[risk]
+        sides, extra, levels = self.sides[side], self.filters[filtered], self.risks[risk]
         rules: dict[str, Any] = {}
         for name in sides:
             entry = sentence.rule(f"enter_{name}", numbers)

@@ -74,7 +74,18 @@ def test_the_hall_of_fame_is_sorted_and_its_members_differ(found) -> None:
     assert (np.diff(worth) <= 0).all()
     assert worth[0] == np.nanmax(evaluator.worth(list(search.evaluated)))
     assert distinct_rows(evaluator.returns(search.fame), 0.9) == list(range(len(search.fame)))
-    assert [strategy.id for strategy in search.best()[: len(search.fame)]] == search.fame
+
+
+def test_leaders_differ_and_those_come_first_that_others_agree_with(found) -> None:
+    search, evaluator = found
+    leaders = evaluator.leaders(search.evaluated)
+    assert [strategy.id for strategy in search.best()[: len(leaders)]] == leaders
+    related = fitness.correlations(evaluator.returns(leaders))
+    assert (related[np.triu_indices(len(leaders), 1)] <= 0.9).all()
+    votes = np.exp(evaluator.worth(evaluator.by_worth(search.evaluated)) * 60 / 365)
+    agree = np.corrcoef(evaluator.returns([*leaders, *evaluator.by_worth(search.evaluated)]))[: len(leaders), len(leaders) :]
+    score = (np.maximum(agree, 0.0) ** 2) @ votes
+    assert (np.diff(score) <= 1e-9).all()
 
 
 def test_losing_strategies_stand_behind_all_that_do_not_lose(found) -> None:
@@ -93,8 +104,11 @@ def test_strategies_that_never_trade_are_kept_out_of_what_is_handed_over(found) 
 def test_generations_improve_on_the_first_which_is_drawn(found) -> None:
     search, evaluator = found
     first = [strategy.id for strategy in islice(search.evaluated.values(), 32)]
-    drawn = islice(SystematicGenerator().stream(Request(TRAIN, FAMILIES, frozenset(), derive_seed(search.seed, "draws"))), 32)
-    assert set(first) == {strategy.id for strategy in drawn}
+    both = []
+    for bare, count in ((True, 22), (False, 10)):
+        seed = derive_seed(search.seed, "bare" if bare else "draws")
+        both += islice(SystematicGenerator(bare=bare).stream(Request(TRAIN, FAMILIES, frozenset(), seed)), count)
+    assert set(first) == {strategy.id for strategy in both}
     started = np.nanmax(evaluator.numbers(first)[:, fitness.SHARPE])
     assert np.nanmax(evaluator.numbers(search.fame)[:, fitness.SHARPE]) > started
 
@@ -104,10 +118,10 @@ def test_on_planted_momentum_it_beats_drawing_as_many_in_training_and_is_not_far
     ahead, later = [], []
     for seed in range(4):
         search, evaluator = searched(seed)
-        bred = search.evaluated[search.fame[0]]
+        bred = search.best()[0]
         drawn = list(islice(SystematicGenerator().stream(Request(TRAIN, FAMILIES, frozenset(), 100 + seed)), 160))
         evaluator.run(drawn)
-        best = evaluator.strategy(evaluator.by_worth([strategy.id for strategy in drawn])[0])
+        best = evaluator.strategy(evaluator.leaders([strategy.id for strategy in drawn])[0])
         ahead.append(np.subtract(*evaluator.numbers([bred.id, best.id])[:, fitness.SHARPE]))
         result = backtest([bred, best], BARS, workers=1)
         later.append(np.subtract(*sharpe_ratio(result.daily_returns[:, 60:].T)))
@@ -129,8 +143,21 @@ def test_what_is_expected_of_a_sharpe_ratio_falls_with_choices_and_rises_with_ye
     found = fitness.expected_sharpe(np.array([2.0, 2.0, 2.0, 0.5, -1.0, np.nan]), np.array([4.0, 8.0, 4.0, 4.0, 4.0, 4.0]), 2.0)
     np.testing.assert_allclose(found, [1.0, 0.0, 1.0, -1.5, -3.0, np.nan])
     assert fitness.expected_sharpe(np.array([2.0]), np.array([4.0]), 20.0)[0] == pytest.approx(1.9)
-    strategy = parse("trend on * 1h\nenter long when close > open and rsi(14) > 50\nexit when close < open\nstop 3%, hold at most 9 bars")
-    assert fitness.decisions(strategy) == 5
+    assert fitness.expected_sharpe(np.array([4.0]), np.array([3.0]), 2.0, credible=1.5)[0] == pytest.approx(3.0)
+
+
+def test_choices_are_counted_once_for_a_rule_and_its_mirror_image() -> None:
+    both = (
+        "mean_reversion on * 1h\nenter long when rsi(close, 14) < 30 and close < bbands(close, 20, 2).lower\n"
+        "enter short when rsi(close, 14) > 70 and close > bbands(close, 20, 2).upper\nexit long when rsi(close, 14) > 50"
+    )
+    # 14, 20, 2 and the distance of 20 from 50; two comparisons, half each
+    assert fitness.decisions(parse(both)) == 5
+    assert fitness.decisions(parse(both.replace("> 70", "> 72"))) == 6
+    assert fitness.decisions(parse(f"{both}\nstop 3%, hold at most 9 bars")) == 6
+    assert fitness.decisions(parse(both.replace("on *", "on BTC/USDT"))) == 7
+    one_side = "\n".join(line for line in both.splitlines() if "short" not in line)
+    assert fitness.decisions(parse(one_side)) == 7
 
 
 def test_expected_sharpe_ratios_are_nearer_to_what_came_than_those_fitted() -> None:

@@ -21,6 +21,8 @@ OPERATORS = {
     "subtree": lambda parent, rng: operators.mutate_subtree(parent, DONORS, rng, SERIES),
     "limits": lambda parent, rng: operators.mutate_limits(parent, rng, SERIES),
     "hoist": lambda parent, rng: operators.mutate_hoist(parent, rng, SERIES),
+    "size": lambda parent, rng: operators.mutate_size(parent, rng, SERIES),
+    "recombine": lambda parent, rng: operators.recombine(parent, PARENTS[int(rng.integers(60))], rng, SERIES),
 }
 
 
@@ -34,7 +36,7 @@ def test_children_are_valid_bounded_and_read_back(name: str) -> None:
         assert problems(child, SERIES) == []
         assert max(map(size, rules(child).values())) <= operators.LARGEST
         assert parse(child.text) == child
-        kept = ("family", "symbols", "timeframe", "against")
+        kept = ("family", *(() if name == "recombine" else ("symbols",)), "timeframe", "against")
         assert [getattr(child, name) for name in kept] == [getattr(parent, name) for name in kept]
     assert changed >= (20 if name == "hoist" else 54)
 
@@ -129,3 +131,41 @@ def test_limits_are_given_changed_and_dropped() -> None:
 def _moved(before: Strategy, after: Strategy) -> set[str]:
     old = {parameter.path: parameter.value for parameter in parameters(before)}
     return {parameter.path for parameter in parameters(after) if old.get(parameter.path) != parameter.value}
+
+
+def test_recombination_takes_a_part_for_both_sides() -> None:
+    mother = parse(
+        "trend on * 1h\nenter long when ema(close, 9) > ema(close, 50)\nenter short when ema(close, 9) < ema(close, 50)\nstop 3%"
+    )
+    father = parse("breakout on * 1h\nenter long when rsi(close, 14) > 70\nenter short when rsi(close, 14) < 30\nhold at most 24 bars")
+    rng = generator(4)
+    for _ in range(60):
+        child = operators.recombine(mother, father, rng)
+        sides = [[type(child.enter_long), type(child.enter_short)], ["rsi" in str(child.enter_long), "rsi" in str(child.enter_short)]]
+        assert all(one == other for one, other in sides)
+        assert child.family == "trend"
+
+
+def test_numbers_that_mirror_each_other_move_together() -> None:
+    parent = parse(
+        "mean_reversion on * 1h\nenter long when rsi(close, 14) < 30 and close > lowest(low, 20)\n"
+        "enter short when rsi(close, 14) > 70 and close < highest(high, 20)\nhold at most 24 bars"
+    )
+    rng = generator(5)
+    mirrored = 0
+    for _ in range(80):
+        values = {parameter.path: parameter.value for parameter in parameters(operators.mutate_parameters(parent, rng, spread=0.2))}
+        low, high = sorted(value for path, value in values.items() if path.endswith("right") and value not in (14.0, 20.0))[:2]
+        mirrored += low + high == pytest.approx(100.0)
+    assert mirrored >= 60
+
+
+def test_another_size_is_no_other_rule() -> None:
+    parent = parse("trend on * 1h\nenter long when ema(close, 9) > ema(close, 50)\nstop 3%")
+    rng = generator(6)
+    kinds = set()
+    for _ in range(40):
+        child = operators.mutate_size(parent, rng)
+        kinds.add(child.size.kind)
+        assert rules(child) == rules(parent) and child.stop == parent.stop
+    assert kinds >= {"fraction", "volatility_target", "kelly"}
