@@ -14,8 +14,8 @@ are mixed with fixed weights (the method of mixtures, Robbins 1970), because the
 
 What the theory needs and nobody has is the variance of tomorrow: it is predicted by the larger of an
 exponential and a plain average of past squares, with a stated margin. What error that leaves is measured
-(10,000 null paths each, 365 days, nominal 0.061: normal 0.029, GARCH with t5 0.033, returns of rare large
-losses 0.061, rarely active 0.023), and the tests repeat it. Days on which a strategy holds nothing say
+(10,000 null paths each, 365 days, nominal 0.061: normal 0.036, GARCH with t5 0.038, returns of rare large
+losses 0.057, rarely active 0.029), and the tests repeat it. Days on which a strategy holds nothing say
 nothing and are skipped; the averages are over the others.
 
 For decay the same factor bets on the return falling short of a floor, and the wealth restarts at 1 when
