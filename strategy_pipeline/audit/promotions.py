@@ -20,7 +20,7 @@ from strategy_pipeline.audit.worlds import KINDS, World, leftovers, null_world, 
 from strategy_pipeline.compute import map_shards
 from strategy_pipeline.errors import SettingsError
 from strategy_pipeline.rng import derive_seed
-from strategy_pipeline.selection import Gate, Selection, clopper_pearson, select, split_days
+from strategy_pipeline.selection import Gate, Selection, clopper_pearson, select, shortlist, split_days
 
 if TYPE_CHECKING:
     from strategy_pipeline.backtest import BacktestResult, Costs
@@ -40,8 +40,9 @@ class PromotionAudit:
 
     records
         One plain dict a market: ``market, strength`` (None on a null), ``kind, planted, sharpe, promoted`` (one dict a
-        promoted strategy: id, text, t_statistic, stepm_p_value, correlation), ``found`` (one of them is the edge),
-        ``trials, effective_trials, looked_at, best`` (what the best looked at lacked), ``drift_t, serial_p``.
+        promoted strategy: id, text, t_statistic, stepm_p_value, sharpe, correlation), ``found`` (one of them is the edge),
+        ``trials, effective_trials, search_p, looked_at, first`` (what was said of the one looked at first: id, text, stepm_p_value,
+        t_statistic, train_sharpe, correlation, why), ``drift_t, serial_p``.
     what
         ``null`` or ``power``.
     confidence
@@ -131,8 +132,8 @@ def audit_promotions(
     what
         ``null``: nothing to find. ``power``: a planted rule each; market k has strength ``strengths[k % n]``, and kinds take turns.
     strategies
-        Candidates a market; each generator in `methods` (default: all registered) sees the training span alone, and those
-        that search evaluate as many before they hand over their best. All that was evaluated counts as trials.
+        Trials a market, shared by the generators in `methods` (default: all registered) as `generation.campaign` shares them; they
+        see the training span alone.
     gate
         The rule; the default is the daily cycle's. Stability (Monte Carlo score of `monte_carlo` resamples, doubled costs,
         both on training days) is asked of what would be promoted, as there.
@@ -198,12 +199,20 @@ def _market(
             {"id": sid, "text": by_id[sid].text, "t_statistic": item.t_statistic, "stepm_p_value": item.stepm_p_value,
              "sharpe": item.sharpe, "correlation": likeness}
         )  # fmt: skip
-    best = max(selection.evidence, key=lambda item: np.nan_to_num(item.t_statistic, nan=-np.inf), default=None)
+    first = None
+    for item in selection.evidence[:1]:
+        sid = item.strategy_id
+        first = {
+            "id": sid, "text": by_id[sid].text, "why": item.why, "stepm_p_value": _plain(item.stepm_p_value),
+            "t_statistic": _plain(item.t_statistic), "train_sharpe": _plain(item.train_sharpe),
+            "correlation": _correlation(result.daily_returns[row[sid]], world.daily),
+        }  # fmt: skip
     whole = left[left["symbol"] == "all"].iloc[0]
     return {
         "market": market, "strength": strength, "kind": kind, "planted": world.planted.text if world.planted else None,
         "sharpe": _plain(world.sharpe), "promoted": promoted, "found": any(map(_is_edge, promoted)), "trials": selection.n_trials,
-        "effective_trials": selection.effective_trials, "looked_at": len(selection.evidence), "best": best.why if best else None,
+        "effective_trials": selection.effective_trials, "search_p": _plain(selection.search_p_value), "first": first,
+        "looked_at": len(selection.evidence),
         "drift_t": _plain(whole["drift_t"]), "serial_p": _plain(whole["serial_p"]),
     }  # fmt: skip
 
@@ -211,12 +220,13 @@ def _market(
 def searched(
     world: World, count: int, seed: int, methods: tuple[str, ...], costs: Costs | None, gate: Gate, n_paths: int = 200
 ) -> tuple[Selection, BacktestResult, dict[str, Strategy]]:
-    """One search as the daily cycle makes it: candidates from the training span, one look at validation, stability of what passes.
+    """One search as the daily cycle makes it: a campaign on the training span, one look at validation, stability of what passes.
 
-    Returns the selection, the backtest of all candidates over the whole span, and the candidates by id.
+    Returns the selection, the backtest over the whole span of those looked at, and all candidates by id. What is not looked at
+    is not run on validation at all.
     """
     from strategy_pipeline.backtest import backtest
-    from strategy_pipeline.generation import SearchSettings, generate, skipped_families
+    from strategy_pipeline.generation import SearchSettings, campaign, skipped_families
     from strategy_pipeline.strategies import FAMILIES
 
     days = np.unique(np.asarray(world.bars.times).astype("datetime64[D]"))
@@ -226,23 +236,29 @@ def searched(
     skipped = skipped_families(training, known)  # the same on every market: said by the caller once, not by each
     families = [family for family in FAMILIES if family not in skipped]
     tried: set[str] = set()
-    search = SearchSettings(trials=count, costs=costs, values=known, record=lambda _, ids: tried.update(ids), workers=1)
-    members = generate(count, training, families=families, methods=methods, seed=seed, series=known, search=search)
-    result = backtest(members, world.bars, costs=costs, series=world.series, workers=1)
-    returns = result.daily_returns.T
-    by_id = {strategy.id: strategy for strategy in members}
+    search = SearchSettings(costs=costs, values=known, record=lambda _, ids: tried.update(ids), workers=1)
+    made = campaign(count, training, families=families, methods=methods, seed=seed, series=known, search=search)
+    by_id = {strategy.id: strategy for strategy in made.strategies}
+    looked = shortlist(made.returns.T, ids=made.ids, draws=made.draws, gate=gate)
+    result = backtest([by_id[sid] for sid in looked] or made.strategies[:1], world.bars, costs=costs, series=world.series, workers=1)
+    full = np.full((len(days), len(made.ids)), np.nan)
+    full[train] = made.returns.T
+    place = {sid: k for k, sid in enumerate(made.ids)}
+    for k, sid in enumerate(result.strategy_ids):
+        full[:, place[sid]] = result.daily_returns[k]
     options: dict[str, Any] = {
-        "ids": result.strategy_ids, "n_trials": len(tried | set(by_id)), "full": returns, "gate": gate, "seed": seed, "n_blocks": _BLOCKS,
+        "ids": made.ids, "n_trials": len(tried | set(by_id)), "draws": made.draws, "full": full, "gate": gate, "seed": seed,
+        "n_blocks": _BLOCKS,
     }  # fmt: skip
-    selection = select(returns[train], returns[held_out], **options)
+    selection = select(made.returns.T, full[held_out], **options)
     if selection.promoted and n_paths:
         passed = [by_id[sid] for sid in selection.promoted]
-        scores, stressed = _stability(result, passed, n_paths, seed, days[train.start], days[train.stop])
-        selection = select(returns[train], returns[held_out], robustness=scores, stressed_sharpe=stressed, **options)
+        scores, stressed = stability(result, passed, n_paths, seed, days[train.start], days[train.stop])
+        selection = select(made.returns.T, full[held_out], robustness=scores, stressed_sharpe=stressed, **options)
     return selection, result, by_id
 
 
-def _stability(
+def stability(
     result: BacktestResult, members: list[Strategy], n_paths: int, seed: int, start: Any, end: Any
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Monte Carlo score, and Sharpe ratio under doubled costs, of each, on training days."""

@@ -1,4 +1,5 @@
-"""Where new candidates come from: generators behind one protocol, and `generate`, which draws from them.
+"""Where new candidates come from: generators behind one protocol, `generate`, which draws from them, and `campaign`, a search by
+all of them in which each builds on what those before it found.
 
 What belongs here: templates of every family and the systematic generator that explores them; genetic search, model-driven
 search, ensembles of survivors and screened pairs, registered by name. What does not: judging
@@ -7,6 +8,7 @@ candidates (`selection`), tuning one (`optimization`), and the language itself (
 
 from __future__ import annotations
 
+from strategy_pipeline.generation.campaign import Campaign, campaign
 from strategy_pipeline.generation.ensemble import EnsembleGenerator
 from strategy_pipeline.generation.genetic import GeneticGenerator, GeneticSettings
 from strategy_pipeline.generation.ml_driven import ModelDrivenGenerator
@@ -22,6 +24,7 @@ for _made in (SystematicGenerator, GeneticGenerator, ModelDrivenGenerator, Ensem
 
 __all__ = [
     "TEMPLATES",
+    "Campaign",
     "Drawn",
     "EnsembleGenerator",
     "Generator",
@@ -36,6 +39,7 @@ __all__ = [
     "Stream",
     "SystematicGenerator",
     "Template",
+    "campaign",
     "check_request",
     "draw",
     "generate",

@@ -100,6 +100,11 @@ class SearchStream:
         self._given[strategy.id] = None
         return strategy
 
+    @property
+    def evaluator(self) -> Evaluator:
+        """What it has run so far."""
+        return self._evaluator
+
     def _search_once(self) -> None:
         if self._search is None:
             self._search = self._make(self._request, self._epoch, self._evaluator, None)

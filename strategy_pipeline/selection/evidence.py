@@ -21,8 +21,11 @@ class Evidence:
         Strategies the search evaluated, and the clusters of returns they form.
     train_sharpe
         On the training span, which chose it: biased upwards.
-    stepm_p_value
-        Studentised StepM on validation, adjusted for all strategies looked at.
+    stepm_p_value, allowed_p_value
+        Studentised StepM on validation, adjusted for all strategies looked at; and the largest that passes, by what training
+        proved about the search.
+    search_p_value
+        Of training: the SPA test over the strategies drawn without looking at returns; NaN where none is known to be.
     t_statistic
         Of the mean daily return over training and validation.
     dsr, dsr_all_trials
@@ -62,6 +65,8 @@ class Evidence:
     stressed_sharpe: float
     verdict: Verdict
     reasons: tuple[str, ...]
+    search_p_value: float = float("nan")
+    allowed_p_value: float = float("nan")
 
     @property
     def why(self) -> str:
@@ -80,8 +85,9 @@ class Selection:
     evidence
         One per strategy looked at, best of training first.
     screening
-        Every strategy given: strategy_id, train_sharpe (annual), train_days, looked_at, reason (why it got no look; empty if it did).
-    n_trials, effective_trials, trial_sharpe_var (per observation), pbo
+        Every strategy given: strategy_id, train_sharpe (annual), train_days, consensus (`consensus_scores`; NaN where it cannot get a
+        look), looked_at, reason (why it got no look; empty if it did).
+    n_trials, effective_trials, trial_sharpe_var (per observation), pbo, search_p_value
         Of the search, from training returns.
     """
 
@@ -92,6 +98,7 @@ class Selection:
     effective_trials: int
     trial_sharpe_var: float
     pbo: float
+    search_p_value: float = float("nan")
 
     def ids(self, verdict: Verdict) -> tuple[str, ...]:
         """Ids with this verdict, best of training first."""

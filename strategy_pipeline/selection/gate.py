@@ -1,14 +1,15 @@
 """The gate: which strategies of a search may be promoted, and why not the others.
 
-The rule that measured best on null and planted markets (`docs/evidence.md`): every search sees only the
-training span; of it the few best distinct strategies; one look at the untouched validation span with a
-studentised step-wise test; and a t statistic over both spans. Beside the gate, and without a vote,
-stand the deflated Sharpe ratio and the probability of backtest overfitting of the search.
+The rule that measured best on null and planted markets (`docs/evidence.md`): every search sees only the training span; of it
+the few distinct strategies that agree best with whatever did well (`consensus`); one look at the untouched validation span with
+a studentised step-wise test. What training proved about the strategies that were drawn without looking at returns (Hansen's SPA
+test) decides how much validation must prove (`combination`). Beside the gate, and without a vote, stand the t statistic of the
+whole period, the deflated Sharpe ratio and the probability of backtest overfitting of the search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,16 +18,19 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from strategy_pipeline.selection.clusters import effective_trials, standard_scores
+from strategy_pipeline.selection.combination import allowed_p_value, product_bound
+from strategy_pipeline.selection.consensus import consensus_scores
 from strategy_pipeline.selection.errors import InvalidReturnsError
 from strategy_pipeline.selection.evidence import Evidence, Selection, Verdict
 from strategy_pipeline.selection.intervals import sharpe_interval
 from strategy_pipeline.selection.overfitting import probability_of_backtest_overfitting
 from strategy_pipeline.selection.ratios import as_matrix, deflated_sharpe_ratio, moments, sharpe_ratio, t_statistic
-from strategy_pipeline.selection.stepwise import stepm
+from strategy_pipeline.selection.stepwise import spa_p_value, stepm
 
 DAYS_PER_YEAR = 365.0
-VALIDATION_SHARE = 0.4
+VALIDATION_SHARE = 0.5
 GAP_DAYS = 5
+_FEWEST_BLOCKS = 60
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,17 @@ class Gate:
     """The thresholds of the gate. What the defaults promote on null markets, and find on planted ones, is in `docs/evidence.md`.
 
     top
-        Strategies that get a look at validation.
+        Strategies that get a look at validation, in the order of their consensus scores.
     max_correlation
-        A strategy more correlated than this (training returns) with a better one is left out of the top.
+        A strategy more correlated than this (training returns) with one before it is left out of the top.
     level
-        Family-wise level of StepM on validation.
+        Chance that anything is promoted where no strategy of the search has an edge.
+    validation_level
+        Largest validation p-value (StepM, adjusted for all that are looked at) that passes, whatever training proved: the chance
+        that a strategy without an edge passes where others have one.
     t_threshold
-        Least t statistic over training and validation; None takes `t_threshold(span_days)`.
+        Least t statistic over training and validation, for those who want one on top; None asks for none. Luck that passed the
+        other tests has nearly the t of a true edge, since it was chosen for its training returns: it does not tell them apart.
     min_training_days, min_validation_days
         Days with a return that a strategy needs in each span to be judged at all.
     min_active_days
@@ -52,9 +60,10 @@ class Gate:
         Of the stationary bootstrap, in days.
     """
 
-    top: int = 5
+    top: int = 3
     max_correlation: float = 0.9
-    level: float = 0.10
+    level: float = 0.02
+    validation_level: float = 0.07
     t_threshold: float | None = None
     min_training_days: int = 60
     min_validation_days: int = 30
@@ -77,34 +86,13 @@ def split_days(n_days: int, *, validation_share: float = VALIDATION_SHARE, gap: 
     return slice(0, n_days - held_out - gap), slice(n_days - held_out, n_days)
 
 
-# Days of history, and the t statistic over all of them that 2 % of null searches exceed after passing the step-wise test: 4,000
-# searches each of 100 independent strategies at no cost (`python benchmarks/evidence.py thresholds --seed 20263`); the error
-# of each is 0.04.
-SIMULATED_T = ((183, 3.35), (274, 3.31), (365, 3.32), (548, 3.36), (730, 3.31), (1095, 3.40), (1460, 3.38), (1825, 3.35))
-LEAST_T = 3.46  # an annual Sharpe ratio of 2 over three years: the threshold of the rule measured best on null markets
-
-
-def t_threshold(span_days: int) -> float:
-    """Least t statistic of the mean daily return over `span_days`: the larger of 3.46 and what a simulation asks of that span.
-
-    The simulation (`SIMULATED_T`, interpolated in the logarithm of the span, the nearest one outside) asks for 3.31 to
-    3.40 from half a year to five years: a t statistic is on the same scale whatever the span, and the tries it must beat
-    are as many. So 3.46 holds throughout, and lets 1.2 to 1.7 % of those searches promote something. In Sharpe ratios it is
-    ``3.46 / sqrt(years)``: 4.9 over half a year, 2.0 over three years, 1.5 over five. A thousand independent strategies at no
-    cost would need 3.9 (`docs/evidence.md`); costs stand between that and a real search.
-    """
-    if span_days < 1:
-        raise InvalidReturnsError(f"Expected a span of at least 1 day, was {span_days}; pass training and validation days together")
-    spans, values = np.array(SIMULATED_T).T
-    return max(LEAST_T, float(np.interp(np.log(span_days), np.log(spans), values)))
-
-
 def select(
     train: ArrayLike,
     validation: ArrayLike,
     *,
     ids: Sequence[str],
     n_trials: int,
+    draws: Collection[str] | None = None,
     full: ArrayLike | None = None,
     gate: Gate | None = None,
     robustness: Mapping[str, float] | None = None,
@@ -121,27 +109,55 @@ def select(
         prediction.
     n_trials
         Distinct strategies the search ever evaluated (`TrialsLedger.count`), at least ``len(ids)``.
+    draws
+        Those of `ids` that were drawn without looking at any return. Training tests them together, and what it proves
+        loosens what validation must prove; only they vote on who gets a look. None: nobody knows; training proves nothing
+        then, validation must reach `Gate.level` alone, and all vote.
     full
         The same over the whole period, for the t statistic; default: training and validation joined.
     robustness, stressed_sharpe
         Per id, where known: Monte Carlo robustness score in [0, 1], and annual Sharpe ratio under stressed
         costs, which must be positive. A strategy that has none is not judged by it.
 
+    n_blocks
+        Of PBO; 0 leaves out what has no vote and takes long: PBO is NaN then, and every trial counts as a cluster.
+
     Validation returns are used only for the strategies in the top of training. Nothing promoted is a valid
     outcome, with the reasons in `Selection.evidence`. `InvalidReturnsError` for shapes that do not fit.
     """
     gate = gate or Gate()
+    product_bound(gate.level, gate.validation_level)  # refuses levels that make no rule
     training, held_out = as_matrix(train, "train"), as_matrix(validation, "validation")
     given = {"train": training, "validation": held_out} | ({} if full is None else {"full": as_matrix(full, "full")})
     names = _checked_ids(ids, given, n_trials)
     whole = given["full"] if "full" in given else np.concatenate([training, held_out])
-    looked_at, screening = _screen(training, held_out, names, gate)
-    summary = _search_statistics(training, n_trials, n_blocks)
+    drawn = None if draws is None else _among(names, draws)
+    looked_at, screening = _screen(training, (~np.isnan(held_out)).sum(axis=0), names, drawn, gate)
+    proved = float("nan") if drawn is None else search_p_value(training[:, drawn], gate, seed=seed)
+    summary = _search_statistics(training, n_trials, n_blocks) | {"search_p_value": proved}
     evidence: tuple[Evidence, ...] = ()
     if looked_at:
         evidence = _look(training, held_out, whole, names, looked_at, summary, gate, seed)
-        evidence = tuple(_judged(item, gate, len(whole), robustness or {}, stressed_sharpe or {}) for item in evidence)
+        evidence = _judged(evidence, gate, robustness or {}, stressed_sharpe or {})
     return Selection(evidence=evidence, screening=screening, gate=gate, **summary)
+
+
+def shortlist(train: ArrayLike, *, ids: Sequence[str], draws: Collection[str] | None = None, gate: Gate | None = None) -> list[str]:
+    """The ids that `select` would look at, in order, as far as training tells: all else about validation need not be computed.
+
+    Arguments as `select`. `select` may be given NaN as validation returns of the others.
+    """
+    gate = gate or Gate()
+    training = as_matrix(train, "train")
+    names = _checked_ids(ids, {"train": training}, len(ids))
+    drawn = None if draws is None else _among(names, draws)
+    chosen, _ = _screen(training, np.full(len(names), gate.min_validation_days), names, drawn, gate)
+    return [names[column] for column in chosen]
+
+
+def _among(names: tuple[str, ...], chosen: Collection[str]) -> NDArray[np.bool_]:
+    some = frozenset(chosen)
+    return np.fromiter((name in some for name in names), dtype=bool, count=len(names))
 
 
 def _checked_ids(ids: Sequence[str], given: Mapping[str, NDArray], n_trials: int) -> tuple[str, ...]:
@@ -161,13 +177,16 @@ def _checked_ids(ids: Sequence[str], given: Mapping[str, NDArray], n_trials: int
     return names
 
 
-def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: Gate) -> tuple[list[int], pd.DataFrame]:
-    """Columns that get a look, and why each of the others does not. Reads no value of validation, only which days have one."""
+def _screen(
+    training: NDArray, out_days: NDArray, names: tuple[str, ...], drawn: NDArray | None, gate: Gate
+) -> tuple[list[int], pd.DataFrame]:
+    """Columns that get a look, in order, and why each of the others does not. Of validation it knows the number of days alone."""
     n = len(names)
     sharpe = sharpe_ratio(training, DAYS_PER_YEAR) if n else np.empty(0)
-    days, out_days = (~np.isnan(training)).sum(axis=0), (~np.isnan(held_out)).sum(axis=0)
-    active = ((training != 0) & ~np.isnan(training)).sum(axis=0)
+    days = (~np.isnan(training)).sum(axis=0)
+    active = _active_days(training)
     reason = np.full(n, "", dtype=object)
+    able = np.zeros(n, dtype=bool)
     for column in range(n):
         if days[column] == 0:
             reason[column] = "no return in training"
@@ -177,18 +196,23 @@ def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: 
             reason[column] = "no variance in training (it never traded)"
         elif active[column] < gate.min_active_days:
             reason[column] = f"in the market on {active[column]} training days < {gate.min_active_days}"
-        elif out_days[column] < gate.min_validation_days:
-            reason[column] = f"{out_days[column]} days in validation < {gate.min_validation_days}"
-        elif sharpe[column] <= 0:
-            reason[column] = f"training Sharpe {sharpe[column]:.2f} is not positive"
-    eligible = np.flatnonzero(reason == "")
+        else:
+            able[column] = True
+            if sharpe[column] <= 0:
+                reason[column] = f"training Sharpe {sharpe[column]:.2f} is not positive"
+    eligible = reason == ""
+    voters = able if drawn is None or not (able & drawn).any() else able & drawn
+    score = consensus_scores(training, voters, eligible)
     # Ties by id, so that the order of the population does not decide.
-    ranked = sorted(eligible, key=lambda column: (-round(float(sharpe[column]), 9), names[column]))
+    ranked = sorted(np.flatnonzero(eligible), key=lambda column: (-round(float(score[column]), 9), names[column]))
     chosen: list[int] = []
     scores = np.empty((len(training), 0))
     for column in map(int, ranked):
         if len(chosen) == gate.top:
-            reason[column] = f"not among the {gate.top} best distinct of training"
+            reason[column] = f"not among the {gate.top} distinct ones of best consensus in training"
+            continue
+        if out_days[column] < gate.min_validation_days:
+            reason[column] = f"{out_days[column]} days in validation < {gate.min_validation_days}"
             continue
         own = standard_scores(training[:, [column]])
         if chosen:
@@ -199,18 +223,43 @@ def _screen(training: NDArray, held_out: NDArray, names: tuple[str, ...], gate: 
         chosen.append(column)
         scores = np.concatenate([scores, own], axis=1)
     frame = pd.DataFrame(
-        {"strategy_id": pd.Series(names, dtype="str"), "train_sharpe": sharpe, "train_days": days, "looked_at": False,
+        {"strategy_id": pd.Series(names, dtype="str"), "train_sharpe": sharpe, "train_days": days, "consensus": score, "looked_at": False,
          "reason": pd.Series(reason, dtype="str")}
     )  # fmt: skip
     frame.loc[chosen, "looked_at"] = True
     return chosen, frame
 
 
+def _active_days(training: NDArray) -> NDArray[np.int64]:
+    return np.asarray(((training != 0) & ~np.isnan(training)).sum(axis=0))
+
+
+def search_p_value(draws: ArrayLike, gate: Gate | None = None, *, seed: int = 0) -> float:
+    """What training proves about a search: Hansen's SPA test over the strategies drawn without looking at returns.
+
+    draws
+        Their training returns, (n_days, n_strategies). Activity, not profit, decides which of them are tested
+        (`Gate.min_active_days`), so the test stays one of strategies chosen beforehand. NaN where none is.
+    """
+    gate = gate or Gate()
+    matrix = as_matrix(draws, "draws")
+    tested = np.flatnonzero(_active_days(matrix) >= gate.min_active_days)
+    if not len(tested):
+        return float("nan")
+    return spa_p_value(matrix[:, tested], n_resamples=gate.resamples, mean_block=_block(gate, len(matrix)), seed=seed)
+
+
+def _block(gate: Gate, n_days: int) -> float:
+    """Mean block of the tests: the gate's, but of a short span so much less that sixty blocks are left. With fewer the bootstrap
+    underrates the error of a mean, and the best of many looks proven (by simulation: `docs/evidence.md`)."""
+    return min(gate.mean_block, max(1.0, n_days / _FEWEST_BLOCKS))
+
+
 def _search_statistics(training: NDArray, n_trials: int, n_blocks: int) -> dict[str, Any]:
     """What is true of the search as a whole: trials, their clusters, the spread of their ratios, PBO. Training only."""
     ratios = sharpe_ratio(training) if training.shape[1] else np.empty(0)
     known = ratios[np.isfinite(ratios)]
-    clusters = effective_trials(training) if len(known) else 1
+    clusters = n_trials if n_blocks == 0 else effective_trials(training) if len(known) else 1
     usable = n_blocks if len(training) >= 2 * n_blocks else len(training) // 4 * 2
     return {
         "n_trials": n_trials,
@@ -231,13 +280,15 @@ def _look(
     seed: int,
 ) -> tuple[Evidence, ...]:
     """The one look at validation: the numbers of each strategy in the top, without a verdict."""
-    test = stepm(held_out[:, columns], level=gate.level, n_resamples=gate.resamples, mean_block=gate.mean_block, seed=seed)
+    block = _block(gate, len(held_out))
+    test = stepm(held_out[:, columns], level=gate.level, n_resamples=gate.resamples, mean_block=block, seed=seed)
     count, _, _, skew, kurt = moments(whole[:, columns])
     ratio, t_values = sharpe_ratio(whole[:, columns]), t_statistic(whole[:, columns])
     train_sharpe = sharpe_ratio(training[:, columns], DAYS_PER_YEAR)
     _, _, out_deviation, _, _ = moments(held_out[:, columns])
     spread = float(summary["trial_sharpe_var"])
     found = []
+    allowed = allowed_p_value(float(summary["search_p_value"]), gate.level, gate.validation_level)
     for k, column in enumerate(columns):
         interval = sharpe_interval(
             held_out[:, column], n_resamples=gate.resamples, mean_block=gate.mean_block, periods_per_year=DAYS_PER_YEAR, seed=seed
@@ -269,6 +320,8 @@ def _look(
                 stressed_sharpe=float("nan"),
                 verdict="rejected",
                 reasons=(),
+                search_p_value=float(summary["search_p_value"]),
+                allowed_p_value=allowed,
             )
         )
     return tuple(found)
@@ -279,28 +332,33 @@ def _active_day_volatility(returns: NDArray) -> float:
     return float(np.sqrt(np.mean(active * active))) if len(active) else float("nan")
 
 
-def _judged(item: Evidence, gate: Gate, span_days: int, robustness: Mapping[str, float], stressed_sharpe: Mapping[str, float]) -> Evidence:
-    """The verdict and its reasons: what failed with its threshold; what passed, when everything did."""
-    least_t = t_threshold(span_days) if gate.t_threshold is None else gate.t_threshold
-    score = float(robustness.get(item.strategy_id, float("nan")))
-    stressed = float(stressed_sharpe.get(item.strategy_id, float("nan")))
-    item = replace(item, robustness=score, stressed_sharpe=stressed)
-    checks = [
-        (item.stepm_p_value <= gate.level, "validation StepM p", item.stepm_p_value, "<=", ">", gate.level),
-        (item.t_statistic >= least_t, "t over the full period", item.t_statistic, ">=", "<", least_t),
-    ]
-    if item.strategy_id in robustness:
-        checks.append((score >= gate.min_robustness, "Monte Carlo robustness", score, ">=", "<", gate.min_robustness))
-    if item.strategy_id in stressed_sharpe:
-        checks.append((stressed > 0, "Sharpe under stressed costs", stressed, ">", "<=", 0.0))
-    failed = tuple(_said(*check[1:3], check[4], check[5]) for check in checks if not check[0])
-    if not failed:
-        return replace(item, verdict="promoted", reasons=tuple(_said(*check[1:3], check[3], check[5]) for check in checks))
-    verdict: Verdict = "watchlist" if item.sharpe > 0 else "rejected"
-    return replace(item, verdict=verdict, reasons=failed)
+def _judged(
+    items: tuple[Evidence, ...], gate: Gate, robustness: Mapping[str, float], stressed_sharpe: Mapping[str, float]
+) -> tuple[Evidence, ...]:
+    """Verdicts and their reasons: what failed with its threshold; what passed, when everything did."""
+    judged = []
+    for item in items:
+        score = float(robustness.get(item.strategy_id, float("nan")))
+        stressed = float(stressed_sharpe.get(item.strategy_id, float("nan")))
+        item = replace(item, robustness=score, stressed_sharpe=stressed)
+        allowed = item.allowed_p_value
+        checks = [(item.stepm_p_value <= allowed, "validation StepM p", item.stepm_p_value, "<=", ">", allowed)]
+        if gate.t_threshold is not None:
+            checks.append((item.t_statistic >= gate.t_threshold, "t over the full period", item.t_statistic, ">=", "<", gate.t_threshold))
+        if item.strategy_id in robustness:
+            checks.append((score >= gate.min_robustness, "Monte Carlo robustness", score, ">=", "<", gate.min_robustness))
+        if item.strategy_id in stressed_sharpe:
+            checks.append((stressed > 0, "Sharpe under stressed costs", stressed, ">", "<=", 0.0))
+        failed = tuple(_said(*check[1:3], check[4], check[5]) for check in checks if not check[0])
+        if not failed:
+            judged.append(replace(item, verdict="promoted", reasons=tuple(_said(*check[1:3], check[3], check[5]) for check in checks)))
+            continue
+        verdict: Verdict = "watchlist" if item.sharpe > 0 else "rejected"
+        judged.append(replace(item, verdict=verdict, reasons=failed))
+    return tuple(judged)
 
 
 def _said(name: str, value: float, relation: str, bound: float) -> str:
     if not np.isfinite(value):
         return f"{name} is undefined (too few trades or no variance)"
-    return f"{name} = {value:.3g} {relation} {bound:g}"
+    return f"{name} = {value:.3g} {relation} {bound:.3g}"

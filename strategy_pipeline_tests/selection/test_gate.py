@@ -7,19 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from strategy_pipeline.selection import (
-    Gate,
-    InvalidReturnsError,
-    select,
-    sharpe_interval,
-    split_days,
-    stepm,
-    t_statistic,
-    t_threshold,
-)
-from strategy_pipeline.selection.gate import SIMULATED_T
+from strategy_pipeline.selection import Gate, InvalidReturnsError, select, sharpe_interval, shortlist
 
-DAYS, CUT = 1095, 657
+DAYS, CUT = 1095, 543
 
 
 def market(seed: int, n: int = 300, planted: float = 0.0) -> np.ndarray:
@@ -38,35 +28,68 @@ def market(seed: int, n: int = 300, planted: float = 0.0) -> np.ndarray:
 def through_the_gate(returns: np.ndarray, **options):
     ids = [f"s{k:04d}" for k in range(returns.shape[1])]
     options.setdefault("n_trials", returns.shape[1])
+    options.setdefault("draws", ids)
     return select(returns[:CUT], returns[CUT + 5 :], ids=ids, n_blocks=6, **options)
 
 
-def test_nothing_is_promoted_on_twenty_null_markets():
+def test_hardly_anything_is_promoted_on_twenty_null_markets():
+    """At 2 % more than one of twenty would be a rare accident (6 %), more than two an error (0.7 %)."""
     promoted = [through_the_gate(market(seed), gate=Gate(resamples=300), seed=seed).promoted for seed in range(20)]
-    assert sum(map(bool, promoted)) == 0
+    assert sum(map(bool, promoted)) <= 1
 
 
 def test_a_planted_sharpe_of_four_is_found_in_most():
     found = [through_the_gate(market(seed, planted=4.0), gate=Gate(resamples=300), seed=seed).promoted for seed in range(100, 120)]
     assert sum("s0000" in promoted for promoted in found) >= 15
-    assert sum(len(promoted) - ("s0000" in promoted) for promoted in found) <= 1
+    # Beside a true edge a strategy without one passes in at most 7 % of markets.
+    beside = sum(len(promoted) > ("s0000" in promoted) for promoted in found)
+    assert binomtest(beside, 20, Gate().validation_level, alternative="greater").pvalue > 0.01
 
 
 def test_the_reasons_name_value_and_threshold():
     selection = through_the_gate(market(1))
     first = selection.evidence[0]
     assert first.verdict in ("watchlist", "rejected")
-    assert f"validation StepM p = {first.stepm_p_value:.3g} > 0.1" in first.why
-    assert f"t over the full period = {first.t_statistic:.3g} < 3.46" in first.why
+    assert first.why == f"validation StepM p = {first.stepm_p_value:.3g} > {first.allowed_p_value:.3g}"
     assert "nothing promoted" in selection.summary
+
+
+def test_a_t_threshold_can_be_asked_for_on_top():
+    evidence = through_the_gate(market(101, planted=5.0), gate=Gate(t_threshold=20.0)).of("s0000")
+    assert evidence is not None and evidence.reasons == (f"t over the full period = {evidence.t_statistic:.3g} < 20",)
 
 
 def test_a_promotion_says_what_it_passed():
     evidence = through_the_gate(market(101, planted=5.0)).of("s0000")
     assert evidence is not None and evidence.verdict == "promoted"
-    assert "<= 0.1" in evidence.why and ">= 3.46" in evidence.why
+    assert evidence.search_p_value < 0.05 and evidence.allowed_p_value == 0.07 and evidence.why.endswith("<= 0.07")
     assert evidence.dsr > 0.9 and evidence.sharpe_low < evidence.sharpe < evidence.sharpe_high
     assert evidence.dsr_all_trials <= evidence.dsr
+
+
+def test_where_nobody_knows_what_was_drawn_validation_must_prove_it_alone():
+    returns = market(101, planted=5.0)
+    evidence = through_the_gate(returns, draws=None).of("s0000")
+    assert evidence is not None and np.isnan(evidence.search_p_value) and evidence.allowed_p_value == Gate().level
+    none = through_the_gate(returns, draws=[]).of("s0000")
+    assert none is not None and none.allowed_p_value == Gate().level
+
+
+def test_a_search_that_proved_nothing_asks_more_of_validation_than_its_level():
+    first = through_the_gate(market(1)).evidence[0]
+    assert first.search_p_value > 0.3 and first.allowed_p_value < Gate().level
+
+
+def test_the_shortlist_is_what_gets_a_look_and_validation_of_the_rest_is_not_needed():
+    returns = market(102, planted=4.0)
+    ids = [f"s{k:04d}" for k in range(returns.shape[1])]
+    looked = shortlist(returns[:CUT], ids=ids, draws=ids)
+    whole = through_the_gate(returns)
+    assert looked == [item.strategy_id for item in whole.evidence]
+    rest = [k for k, sid in enumerate(ids) if sid not in looked]
+    hidden = returns.copy()
+    hidden[CUT + 5 :, rest] = np.nan
+    pd.testing.assert_frame_equal(through_the_gate(hidden).to_frame(), whole.to_frame())
 
 
 def test_robustness_can_stop_a_promotion():
@@ -114,7 +137,7 @@ def test_what_cannot_be_judged_says_why():
     assert reasons["s0002"] == "20 days in training < 60"
     assert reasons["s0003"] == "0 days in validation < 30"
     assert reasons["s0004"].startswith("training Sharpe -")
-    assert reasons["s0005"] == "in the market on 11 training days < 20"
+    assert reasons["s0005"] == "in the market on 10 training days < 20"
 
 
 def test_a_strategy_that_never_trades_in_validation_is_rejected_with_the_reason():
@@ -173,29 +196,3 @@ def test_the_interval_covers_about_as_often_as_it_says():
 def test_an_interval_of_nothing_is_nan():
     for returns in (np.zeros(50), np.full(50, np.nan), np.empty(0)):
         assert np.isnan(sharpe_interval(returns).low)
-
-
-def test_the_t_threshold_is_at_least_what_the_simulation_asks_of_every_span():
-    assert t_threshold(1095) == 3.46
-    for span, simulated in SIMULATED_T:
-        assert t_threshold(span) >= simulated
-    assert t_threshold(1) == t_threshold(100_000) == 3.46
-
-
-def test_a_small_repetition_of_the_simulation_agrees_with_its_table():
-    """Searches of half a year without an edge or costs: hardly any passes the step-wise test with t of 3.46 or more."""
-    train, held_out = split_days(183)
-    rng, passed, above = np.random.default_rng(17), 0, 0
-    for seed in range(250):
-        returns = rng.standard_t(4, (183, 100)) * (rng.random((183, 100)) < 0.7)
-        top = np.argsort(-returns[train].mean(axis=0) / returns[train].std(axis=0))[:5]
-        superior = stepm(returns[held_out][:, top], n_resamples=200, seed=seed).superior
-        passed += superior.any()
-        above += (superior & (t_statistic(returns[:, top]) >= t_threshold(183))).any()
-    assert binomtest(int(above), 250, 0.02, alternative="greater").pvalue > 0.01
-    assert passed > above  # the threshold is what stops most of them
-
-
-def test_the_t_threshold_needs_a_span():
-    with pytest.raises(InvalidReturnsError, match="span"):
-        t_threshold(0)
