@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.strategies import Strategy
 
 MOST_TRIALS = 1_000_000
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True)

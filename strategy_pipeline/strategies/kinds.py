@@ -220,24 +220,23 @@ def comparison_problem(comparison: Compare, one_symbol: bool) -> str | None:
     one_symbol
         Whether the strategy names a single symbol, so that a bare price level means something.
     """
-    left, right, text = comparison.left, comparison.right, _text(comparison)
+    left, right = comparison.left, comparison.right
     if isinstance(left, Number) and isinstance(right, Number):
-        return f"Expected a series in {text}, was two numbers: the answer never changes."
+        return f"Expected a series in {_text(comparison)}, was two numbers: the answer never changes."
     if left == right:
-        return f"Expected two different sides in {text}, was the same twice: the answer never changes."
+        return f"Expected two different sides in {_text(comparison)}, was the same twice: the answer never changes."
     try:
         a, b = kind_of(left), kind_of(right)
     except StrategyError as error:
         return str(error)
     if isinstance(right, Number):
-        return _threshold_problem(comparison.op, text, a, left, right.value, one_symbol)
+        return _threshold_problem(comparison.op, comparison, a, left, right.value, one_symbol)
     if isinstance(left, Number):
-        return _threshold_problem(
-            {">": "<", "<": ">", ">=": "<=", "<=": ">="}.get(comparison.op, comparison.op), text, b, right, left.value, one_symbol
-        )
+        mirrored = {">": "<", "<": ">", ">=": "<=", "<=": ">="}.get(comparison.op, comparison.op)
+        return _threshold_problem(mirrored, comparison, b, right, left.value, one_symbol)
     if a.cumulative != b.cumulative:
-        return _LEVEL.format(text)
-    return None if _comparable(a, b) else f"Expected two values in one unit in {text}, was {a} and {b}."
+        return _LEVEL.format(_text(comparison))
+    return None if _comparable(a, b) else f"Expected two values in one unit in {_text(comparison)}, was {a} and {b}."
 
 
 def _comparable(a: Kind, b: Kind) -> bool:
@@ -248,16 +247,18 @@ def _comparable(a: Kind, b: Kind) -> bool:
     return a.unit == b.unit or (a.unit in FREE and b.unit in FREE)
 
 
-def _threshold_problem(op: str, text: str, kind: Kind, value: Value, threshold: float, one_symbol: bool) -> str | None:
+def _threshold_problem(op: str, whole: Compare, kind: Kind, value: Value, threshold: float, one_symbol: bool) -> str | None:
+    """`op` and `value` are those of a comparison `whole` with its threshold on the right."""
     if kind.cumulative:
-        return _LEVEL.format(text)
+        return _LEVEL.format(_text(whole))
     if kind.unit in SCALED and threshold != 0 and not one_symbol and not _fixed_symbol(value):
         remedy = "compare it with another series, or name a single symbol"
-        return f"Expected {kind} against another one in {text}, was against {number_text(threshold)}, which differs by symbol; {remedy}."
+        shown = number_text(threshold)
+        return f"Expected {kind} against another one in {_text(whole)}, was against {shown}, which differs by symbol; {remedy}."
     outside = threshold < kind.low or threshold > kind.high
     never = (op == ">" and threshold >= kind.high) or (op == "<" and threshold <= kind.low)
     if outside or never:
-        return f"Expected a threshold that {kind} can pass in {text}, was {number_text(threshold)}: the answer never changes."
+        return f"Expected a threshold that {kind} can pass in {_text(whole)}, was {number_text(threshold)}: the answer never changes."
     return None
 
 
