@@ -78,7 +78,9 @@ def commands(program: str) -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        shown = [line for block in re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL) for line in block.splitlines()]
+        shown = [
+            line for block in re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL) for line in block.replace("\\\n", "").splitlines()
+        ]
         for line in [*shown, *re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))]:
             if line.removeprefix(".venv/bin/").startswith(program):
                 found.append((page.name, line.removeprefix(".venv/bin/").split(" #")[0].strip()))
