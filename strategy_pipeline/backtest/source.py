@@ -6,8 +6,8 @@ series are compared with each other. What does not: what is done with the rows.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,16 @@ import numpy as np
 from strategy_pipeline.backtest import bits, express, ranks
 from strategy_pipeline.backtest.arena import frozen
 from strategy_pipeline.backtest.kept import Comparison, KeptBank
+from strategy_pipeline.backtest.needs import Needs, connected
 from strategy_pipeline.backtest.plan import RULES, Literal, Plan, is_number
-from strategy_pipeline.compute import map_shards, worker_count
+from strategy_pipeline.compute import lasting_memory, map_shards, worker_count
 from strategy_pipeline.errors import PipelineError, StrategyError
 from strategy_pipeline.indicators import Bank, Number, Value
 from strategy_pipeline.strategies import value_text
 
+LARGE_BYTES = 1 << 20  # of a series: where fresh memory costs more than what is computed in it
 AUX_BYTES = 128 << 20  # ATRs and volatilities kept at once, and those of a block
-SERIES_AT_ONCE, SERIES_BYTES = 512, 256 << 20  # sides of the literals compared at once
+SERIES_AT_ONCE, SERIES_BYTES = 512, 384 << 20  # series computed for the literals compared at once
 PLANE_BYTES = 128 << 20  # ranks kept
 # Rough costs in ns a bar, which only choose between two ways to the same bits: a pair of numbers compared, a series ranked,
 # two neighbours exchanged.
@@ -47,15 +49,15 @@ class Source:
         self.errors: dict[Value, PipelineError] = {}
         n_symbols, n_bars = bank.bars.close.shape
         self._shape = (n_symbols, -(-n_bars // 64))
-        constant = np.array([is_number(value) for value in plan.values], dtype=bool)
         kept = self._remembered()
         fresh = np.array([row is None for row in kept], dtype=bool)
-        self._pending = np.bincount(plan.literals[fresh, 1:].ravel(), minlength=len(plan.values))  # literals to come, of each value
-        self._needed: Counter[tuple[int, Value]] = Counter()  # values and series to come that are made of it
-        self._nodes = [self._nodes_of(value) for value in (*plan.values, *plan.aux)]
-        for nodes in self._nodes:
-            self._needed.update(nodes)
-        groups = self._groups(constant, fresh)
+        self._needs = Needs(bank, plan, fresh)
+        with lasting_memory() if bank.bars.close.nbytes >= LARGE_BYTES else nullcontext():
+            self._read(on_the_fly, kept, fresh)
+
+    def _read(self, on_the_fly: np.ndarray, kept: list[np.ndarray | None], fresh: np.ndarray) -> None:
+        bank, plan, n_symbols = self.bank, self.plan, self._shape[0]
+        groups = self._groups(np.array([is_number(value) for value in plan.values], dtype=bool), fresh)
         members = [group.size for group in groups]
         self.planes = np.full((sum(members), n_symbols, 64 * self._shape[1]), ranks.UNKNOWN, dtype=np.int8)
         self.known = np.zeros((sum(members), *self._shape), dtype=np.uint64)
@@ -76,10 +78,11 @@ class Source:
         for number in np.flatnonzero(~fresh).tolist():
             self._row(number)[:] = kept[number]
         self._compare_ranks(np.flatnonzero(ranked & ~left))
-        self._done(np.flatnonzero(ranked))
-        for part in self._portions(np.flatnonzero(fresh & ~ranked), constant):
+        bank.release(self._needs.done(np.flatnonzero(ranked)))
+        at_once = min(SERIES_BYTES, bank.max_bytes // 4)
+        for part in self._needs.portions(np.flatnonzero(fresh & ~ranked), SERIES_AT_ONCE, at_once, bank.max_bytes):
             self._compare(part)
-            self._done(np.array(part))
+            bank.release(self._needs.done(part))
         self._remember(np.flatnonzero(fresh & (self.row_of >= 0)))
         self._aux: dict[int, np.ndarray] = {}
         for position in np.unique(plan.series_of(np.arange(len(plan)))).tolist():
@@ -87,8 +90,9 @@ class Source:
                 continue
             value = plan.aux[position]
             found = self._series([value]).get(value)
-            if found is not None:
-                self._have_aux(position, found)
+            if found is not None and (len(self._aux) + 1) * found.nbytes <= AUX_BYTES:
+                self._aux[position] = found  # for the blocks to come, while the budget lasts; the bank has the others
+                bank.release(self._needs.read(position))
 
     # -- what the kernels read
 
@@ -242,48 +246,11 @@ class Source:
 
     # -- numbers
 
-    def _portions(self, chosen: np.ndarray, constant: np.ndarray) -> Iterator[list[int]]:
-        """Literals in the order that keeps together what shares series, so many at a time that all that is computed for them
-        fits the budget."""
-        literals = self.plan.literals
-        if not len(chosen):
-            return
-        names = [str(value) for value in self.plan.values]
-        place = np.empty(len(names), dtype=np.intp)
-        place[sorted(range(len(names)), key=lambda number: (names[number], number))] = np.arange(len(names))
-        lead = np.where(constant[literals[chosen, 1]], literals[chosen, 2], literals[chosen, 1])
-        at_once = max(2, min(SERIES_AT_ONCE, SERIES_BYTES // max(1, self.bank.bars.close.nbytes)))
-        part: list[int] = []
-        sides: set[tuple[int, Value] | int] = set()
-        for number in chosen[np.lexsort([chosen, place[lead], self._families()[lead]])].tolist():
-            own = [side for side in literals[number, 1:].tolist() if not constant[side]]
-            more = set(own).union(*(self._nodes[side] for side in own)) - sides
-            if part and len(sides) + len(more) > at_once:
-                yield part
-                part, sides = [], set()
-                more = set(own).union(*(self._nodes[side] for side in own))
-            part.append(number)
-            sides |= more
-        yield part
-
-    def _families(self) -> np.ndarray:
-        """A number for each value, equal for values that have a part in common, directly or through others; prices, and parts that so
-        many values share that they would make all one, are left out of account."""
-        n = len(self.plan.values)
-        common = np.sqrt(n)
-        first: dict[tuple[int, Value], int] = {}
-        pairs = []
-        for value, nodes in enumerate(self._nodes[:n]):
-            for node in nodes:
-                if self._needed[node] <= common:
-                    pairs.append((first.setdefault(node, value), value))
-        pairs += [(left, right) for left, right in self.plan.literals[:, 1:].tolist() if self._nodes[left] and self._nodes[right]]
-        return connected(n, np.array(pairs, dtype=np.intp).reshape(-1, 2))
-
-    def _compare(self, chosen: Sequence[int]) -> None:
+    def _compare(self, some: np.ndarray) -> None:
         """Fill the bit rows of some literals, on threads."""
         values = self.plan.values
-        literals: list[Literal] = [tuple(literal) for literal in self.plan.literals[list(chosen)].tolist()]
+        chosen: list[int] = some.tolist()
+        literals: list[Literal] = [tuple(literal) for literal in self.plan.literals[some].tolist()]
         needed = list(dict.fromkeys(side for _, *sides in literals for side in sides if not is_number(values[side])))
         found = self._series([values[side] for side in needed])
         arrays = {side: found[values[side]] for side in needed if values[side] in found}
@@ -306,24 +273,6 @@ class Source:
             full = is_number(values[left]) and is_number(values[right])  # one side must have bars
             work.append((op, self._side(left, arrays, full), self._side(right, arrays), self._row(i)))
         _in_portions(_compare_one, work, self.bank.workers)
-
-    def _nodes_of(self, value: Value) -> frozenset[tuple[int, Value]]:
-        try:
-            return self.bank.nodes(value)
-        except PipelineError:
-            return frozenset()  # what is wrong with it is said where it is evaluated
-
-    def _done(self, literals: np.ndarray) -> None:
-        """Let the bank forget what only these literals still needed."""
-        used = self.plan.literals[literals, 1:].ravel()
-        np.subtract.at(self._pending, used, 1)
-        spare = []
-        for value in np.unique(used[self._pending[used] == 0]).tolist():
-            for node in self._nodes[value]:
-                self._needed[node] -= 1
-                if self._needed[node] == 0:
-                    spare.append(node)
-        self.bank.release(spare)
 
     def _row(self, literal: int) -> np.ndarray:
         return self.rows[self.row_of[literal]]
@@ -348,25 +297,6 @@ class Source:
                 except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # an indicator of the user's own
                     self.errors[value] = StrategyError(f"Expected {value_text(value)} to be computed, was {type(error).__name__}: {error}")
             return found
-
-    def _have_aux(self, position: int, found: np.ndarray) -> None:
-        """Keep a series for the blocks to come while the budget lasts; beyond it the bank computes it again."""
-        if (len(self._aux) + 1) * found.nbytes <= AUX_BYTES:
-            self._aux[position] = found
-
-
-def connected(n: int, pairs: np.ndarray) -> np.ndarray:
-    """The smallest number that each of `n` is connected with by `pairs`, intp (n,)."""
-    label = np.arange(n)
-    while True:  # the smallest label spreads along the pairs
-        smallest = np.minimum(label[pairs[:, 0]], label[pairs[:, 1]])
-        spread = label.copy()
-        np.minimum.at(spread, pairs[:, 0], smallest)
-        np.minimum.at(spread, pairs[:, 1], smallest)
-        spread = spread[spread]
-        if (spread == label).all():
-            return label
-        label = spread
 
 
 def _compare_one(work: tuple[Any, ...]) -> None:

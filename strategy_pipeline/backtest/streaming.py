@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
+from strategy_pipeline.backtest.bits import outside_16, trailing_zeros
 from strategy_pipeline.backtest.metrics import STILL, UNDER_WATER, ZERO_VARIANCE
 from strategy_pipeline.backtest.trace import N_FILLS, OTHER_ENTRY, OTHER_UNITS, TAKEN, TURNED
 from strategy_pipeline.backtest.walk import (
@@ -36,6 +37,7 @@ from strategy_pipeline.backtest.walk import (
  OPEN_TRADES, DELISTINGS, RUINS, N_SUMS) = range(34)  # fmt: skip
 
 SAMPLE, MARGIN = 256, 18  # values looked at first, and about three standard errors of a rank among them
+WIDE, WIDE_MARGIN = 1024, 22  # the same where no sum hangs on which are set apart
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -132,8 +134,79 @@ def _tail(values: np.ndarray, count: int, negative: int, n: int, sign: float, sc
     return at + (above - at) * (position - k), worst / (k + 1)
 
 
-# Sums may be reassociated (so that they run in vector lanes): the same code sums in the same order on every call.
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tails(values: np.ndarray, count: int, negative: int, positive: int, n: int, scratch: np.ndarray) -> tuple[float, float, float]:
+    """What `_tail` says of both ends, to the bit: the 5 % quantile and the mean beyond it of values[:count] and zeros, and the 5 %
+    quantile of their negatives; in one pass over them, where samples show between which values the quantiles lie."""
+    position = 0.05 * (n - 1)
+    k = math.floor(position)
+    half = len(scratch) >> 1
+    if count >= 8 * WIDE and k + 1 < negative and k + 1 < positive:
+        lower, upper = scratch[:half], scratch[half:]
+        for i in range(SAMPLE):
+            lower[i] = values[(i * count) // SAMPLE]
+        place = (k * SAMPLE) // count
+        high = _select(lower, SAMPLE, min(SAMPLE - 1, place + MARGIN))
+        low = _select(lower, SAMPLE, place - MARGIN) if place >= MARGIN else -math.inf
+        for i in range(WIDE):
+            upper[i] = -values[(i * count) // WIDE]
+        place = (k * WIDE) // count
+        least = -_select(upper, WIDE, min(WIDE - 1, place + WIDE_MARGIN))
+        most = -_select(upper, WIDE, place - WIDE_MARGIN) if place >= WIDE_MARGIN else math.inf
+        below = found = above = kept = 0
+        worst = 0.0
+        for first in range(0, count & ~15, 16):
+            word = outside_16(values, high, values, least, first)
+            while word != 0:
+                value = values[first + int(trailing_zeros(word))]
+                word &= word - np.uint64(1)
+                less, more = value < low, value > most  # without branches, which nobody could foresee
+                below += less
+                worst += value if less else 0.0
+                lower[found] = value
+                found += (value < high) & ~less
+                above += more
+                upper[kept] = -value
+                kept += (value > least) & (value >= high) & ~more
+            if found + 16 > half or kept + 16 > half:
+                return _tail_by_tail(values, count, negative, positive, n, scratch)
+        for i in range(count & ~15, count):
+            value = values[i]
+            if value < high:
+                if value < low:
+                    below += 1
+                    worst += value
+                else:
+                    lower[found] = value
+                    found += 1
+            elif value > most:
+                above += 1
+            elif value > least:
+                upper[kept] = -value
+                kept += 1
+        if below <= k and below + found >= k + 2 and above <= k and above + kept >= k + 2:
+            second = _select(lower, found, k + 1 - below)
+            taken = k + 1 - below
+            at = _select(lower, taken, taken - 1)
+            for i in range(taken):
+                worst += lower[i]
+            after = _select(upper, kept, k + 1 - above)
+            top = _select(upper, k + 1 - above, k - above)
+            share = position - k
+            return at + (second - at) * share, worst / (k + 1), top + (after - top) * share
+    return _tail_by_tail(values, count, negative, positive, n, scratch)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tail_by_tail(values: np.ndarray, count: int, negative: int, positive: int, n: int, scratch: np.ndarray) -> tuple[float, float, float]:
+    quantile, worst = _tail(values, count, negative, n, 1.0, scratch)
+    top, _ = _tail(values, count, positive, n, -1.0, scratch)
+    return quantile, worst, top
+
+
+# Sums may be reassociated (so that they run in vector lanes): the same code sums in the same order on every call. Such functions
+# are compiled only where they are called, lest a process that compiles calls another version than one that reads it from the cache.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"}, forceinline=True)
 def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarray) -> tuple[int, int]:
     """Central moments and the negative part of values[:count] and n - count zeros, about their known mean; returns how many
     are below and above zero."""
@@ -158,7 +231,7 @@ def _moments(values: np.ndarray, count: int, n: int, mean: float, sums: np.ndarr
     return negative, positive
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"}, forceinline=True)
 def _mark(
     marks: np.ndarray, benchmark: np.ndarray, entry: int, bars: int, cash: float, units: float, before: float, after: float,
     closed: bool, path: np.ndarray, returns: np.ndarray, kept: int, sums: np.ndarray,
@@ -188,7 +261,7 @@ def _mark(
     sums[ACTIVE] += square
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"}, forceinline=True)
 def _ride(benchmark: np.ndarray, entry: int, own: int, returns: np.ndarray, kept: int, sums: np.ndarray) -> None:
     """As `_mark` for a position that is all of the equity, after its first close: it earns what the symbol does."""
     total = square = 0.0
@@ -211,7 +284,7 @@ def _earn(r: float, b: float, sums: np.ndarray) -> float:
     return r
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"}, forceinline=True)
 def _log_levels(levels: np.ndarray, entry: int, bars: int, shift: float, middle: float) -> tuple[float, float, float]:
     """Sums of y, y**2 and y * (t - middle) for y = levels + shift over bars from entry."""
     y_sum = y_square = y_time = 0.0
@@ -348,8 +421,7 @@ def accumulate(
     if n > 0:
         negative, positive = _moments(returns, kept, n, sums[GAINS] / n, sums)
         sums[GAINS] += sums[LOSSES]
-        sums[Q05], sums[WORST] = _tail(returns, kept, negative, n, 1.0, path)
-        upper, _ = _tail(returns, kept, positive, n, -1.0, path)
+        sums[Q05], sums[WORST], upper = _tails(returns, kept, negative, positive, n, path)
         sums[Q95] = -upper
     spread = y_square - y_sum * y_sum / n
     time_square = n * (n * n - 1.0) / 12

@@ -11,7 +11,7 @@ a lower bar only when the 4h bar has closed no later than it; it is NaN where th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
@@ -70,7 +70,7 @@ class Bank:
         self._named = {name: self._checked(name, values) for name, values in (series or {}).items()}
         self._store: Memo[Node] = Memo(max_bytes)
         self._disk = _opened(cache)
-        self._nodes: dict[Node, frozenset[Node]] = {}
+        self._seen: dict[str, Array] = {}  # by timeframe: the bar there that each of ours knows
         self._digests: dict[str, str] = {}  # of fields and named series, for the disk's keys
         self._parent: Bank | None = None  # of a bank of one symbol: the bank of all symbols on the same bars
         self._base: Bank | None = None  # of a bank on a higher timeframe: the bank it serves
@@ -85,6 +85,11 @@ class Bank:
         return tuple(sorted(self._named))
 
     @property
+    def max_bytes(self) -> int:
+        """Memory for memoised results."""
+        return self._store.limit
+
+    @property
     def computed(self) -> int:
         """How many distinct expressions have been computed so far (an indicator with several outputs counts once)."""
         return self._store.computed
@@ -97,7 +102,7 @@ class Bank:
         """The series of each value, in order; distinct indicators run in parallel over (expression, symbol)."""
         with self._store.lock:
             wanted = list(values)
-            levels: dict[int, dict[tuple[int, Series], Bank]] = {}
+            levels: dict[int, dict[Node, Bank]] = {}
             for value in wanted:
                 self._plan(value, levels)
             for level in sorted(levels):
@@ -108,13 +113,38 @@ class Bank:
                     self._run(nodes[first : first + tile])
             return [self._resolve(value) for value in wanted]
 
-    def nodes(self, value: Value) -> frozenset[Node]:
-        """What the bank remembers once it has computed `value`: its own result, and those it was made of."""
-        key = (id(self), value)
-        found = self._nodes.get(key)
-        if found is None:
-            found = self._nodes[key] = self._needs(value)
-        return found
+    def graph(self, value: Value, into: dict[Node, tuple[tuple[Node, ...], int]]) -> Node | None:
+        """The node under which `value` is remembered, None for numbers, prices and named series, which are not.
+
+        It and all that it is computed from enter `into`: the nodes that each is computed from directly, and its bytes.
+        """
+        if isinstance(value, Number):
+            return None
+        key: Node = (id(self), value)
+        outputs = 1
+        parts: list[Node | None]
+        if isinstance(value, Arithmetic):
+            if key in into:
+                return key
+            parts = [self.graph(operand, into) for operand in value.operands]
+        else:
+            bank, node = self._step(value)
+            if bank is not self:
+                if key in into:
+                    return key
+                parts = [bank.graph(node, into)]
+            elif node is not value:
+                return self.graph(node, into)
+            elif node.name in FIELDS or "." in node.name:
+                return None
+            else:
+                canonical = self._canonical(node)
+                key, outputs = (id(self), canonical), len(spec(node.name).outputs)
+                if key in into:
+                    return key
+                parts = [self.graph(operand, into) for operand in canonical.inputs]
+        into[key] = tuple(part for part in dict.fromkeys(parts) if part is not None), 8 * outputs * self._shape[0] * self._shape[1]
+        return key
 
     def release(self, nodes: Iterable[Node]) -> None:
         """Forget results that nobody will ask for again; asked for all the same, they are computed again."""
@@ -123,35 +153,32 @@ class Bank:
 
     # -- what an expression needs
 
-    def _needs(self, value: Value) -> frozenset[Node]:
-        if isinstance(value, Number):
-            return frozenset()
-        if isinstance(value, Arithmetic):
-            return frozenset({(id(self), value)}).union(*map(self.nodes, value.operands))
-        bank, node = self._step(value)
-        if bank is not self:
-            return bank.nodes(node) | {(id(self), value)}
-        if node is not value:
-            return self.nodes(node)
-        if node.name in FIELDS or "." in node.name:
-            return frozenset()
-        canonical = self._canonical(node)
-        return frozenset({(id(self), canonical)}).union(*map(self.nodes, canonical.inputs))
-
-    def _plan(self, value: Value, levels: dict[int, dict[tuple[int, Series], Bank]]) -> int:
-        """Record the indicators of `value` by depth, so that each level only needs earlier ones; returns its depth."""
+    def _plan(self, value: Value, levels: dict[int, dict[Node, Bank]]) -> int:
+        """Record what is to be computed for `value` by depth, so that each level only needs earlier ones; returns its depth."""
         if isinstance(value, Number):
             return 0
+        key: Node = (id(self), value)
         if isinstance(value, Arithmetic):
             operations.check(value)
-            return max(self._plan(operand, levels) for operand in value.operands)
-        bank, node = self._route(value)
-        if node.name in FIELDS or "." in node.name:
-            return 0
-        node = bank._canonical(node)
-        depth = 1 + max((bank._plan(operand, levels) for operand in node.inputs), default=0)
-        if bank._store.get((id(bank), node)) is None:
-            levels.setdefault(depth, {})[(id(bank), node)] = bank
+            if self._store.get(key) is not None:
+                return 0
+            depth = 1 + max(self._plan(operand, levels) for operand in value.operands)
+        else:
+            bank, node = self._step(value)
+            if bank is not self:
+                if self._store.get(key) is not None:
+                    return 0
+                depth = 1 + bank._plan(node, levels)
+            elif node is not value:
+                return self._plan(node, levels)
+            elif node.name in FIELDS or "." in node.name:
+                return 0
+            else:
+                key = (id(self), self._canonical(node))
+                if self._store.get(key) is not None:
+                    return 0
+                depth = 1 + max((self._plan(operand, levels) for operand in key[1].inputs), default=0)
+        levels.setdefault(depth, {})[key] = self
         return depth
 
     def _step(self, value: Series) -> tuple[Bank, Series]:
@@ -230,42 +257,50 @@ class Bank:
             self._symbols[symbol] = bank
         return self._symbols[symbol]
 
-    def _fit(self, array: Array, source: Bank) -> Array:
-        """`array` of `source` (a higher timeframe, one symbol, or the universe of this one's) on this bank's rows and bars."""
+    def _fit(self, array: Array, source: Bank, out: Array) -> Callable[[], None]:
+        """Work that puts `array` of `source` (a higher timeframe, one symbol, or the universe) on this bank's rows and bars in `out`."""
+        from strategy_pipeline.indicators.kernels import placing
+
         if source.bars.timeframe != self.bars.timeframe:  # each of our bars sees the newest bar closed by its own close
-            array = operations.gather(array, operations.known_at(np.asarray(source.bars.available_at), np.asarray(self.bars.available_at)))
-            array = np.where(self._present, array, np.nan)
-        elif source is self._parent:
-            array = array[source.bars.symbols.index(self.bars.symbols[0])][None, :]
-        return np.ascontiguousarray(np.broadcast_to(array, self._shape))
+            seen = self._seen.get(source.bars.timeframe)
+            if seen is None:
+                at = operations.known_at(np.asarray(source.bars.available_at), np.asarray(self.bars.available_at))
+                seen = self._seen[source.bars.timeframe] = at.astype(np.int32)
+            return lambda: placing.spread(array, seen, self._present, out)
+        rows = array[source.bars.symbols.index(self.bars.symbols[0])][None, :] if source is self._parent else array
+
+        def copy() -> None:
+            out[...] = rows
+
+        return copy
 
     # -- evaluation
 
     def _resolve(self, value: Value) -> Array:
-        key = (id(self), value)
+        key: Node = (id(self), value)
         found = self._store.get(key)
         if found is not None:
             return found[0]
         if isinstance(value, Number):
             return self._store.put(key, (np.full(self._shape, value.value),))[0]
-        if isinstance(value, Arithmetic):
-            self._store.computed += 1
-            return self._store.put(key, (self._calculate(value),))[0]
-        bank, node = self._step(value)
-        if bank is not self:
-            return self._store.put(key, (self._fit(bank._resolve(node), bank),))[0]
-        if node is not value:
-            return self._resolve(node)
-        if node.name in FIELDS:
-            return self._field(node)
-        if "." in node.name:
-            return self._series(node.name)
-        canonical = self._canonical(node)
-        arrays = self._store.get((id(self), canonical))
+        if isinstance(value, Series):
+            bank, node = self._step(value)
+            if bank is self and node is not value:
+                return self._resolve(node)
+            if bank is self and node.name in FIELDS:
+                return self._field(node)
+            if bank is self and "." in node.name:
+                return self._series(node.name)
+            if bank is self:
+                key = (id(self), self._canonical(node))
+        arrays = self._store.get(key)
         if arrays is None:
-            self._run([(self, canonical)])
-            arrays = cast(tuple[Array, ...], self._store.get((id(self), canonical)))
-        return arrays[spec(node.name).output_names.index(spec(node.name).output(node.output).name)]
+            self._run([(self, key[1])])
+            arrays = cast(tuple[Array, ...], self._store.get(key))
+        if isinstance(value, Arithmetic) or key[1] is value:
+            return arrays[0]
+        entry = spec(value.name)
+        return arrays[entry.output_names.index(entry.output(value.output).name)]
 
     def _field(self, node: Series) -> Array:
         if node.inputs or node.params or node.output:
@@ -300,30 +335,45 @@ class Bank:
         array.flags.writeable = False
         return array
 
-    def _calculate(self, value: Arithmetic) -> Array:
-        operations.check(value)
-        if value.op in ("lag", "change"):
-            steps = int(cast(Number, value.operands[1]).value)
-            array = self._resolve(value.operands[0])
-            earlier = operations.lag(array, steps)
-            return earlier if value.op == "lag" else np.subtract(array, earlier, out=earlier)
+    def _work(self, value: Value, out: Array) -> list[Callable[[], None]]:
+        """Pieces of work that write arithmetic, or a series of another bank on this one's bars, into `out`."""
+        if isinstance(value, Series):
+            bank, node = self._step(value)
+            return [self._fit(bank._resolve(node), bank, out)]
+        arithmetic = cast(Arithmetic, value)
         # Constants stay scalars: as arrays they would cost memory and no exactness.
-        operands = [operand.value if isinstance(operand, Number) else self._resolve(operand) for operand in value.operands]
-        out = np.empty(self._shape)
-        _each(operations.apply(value.op, operands, out), self.workers)
-        return out
+        operands = [operand.value if isinstance(operand, Number) else self._resolve(operand) for operand in arithmetic.operands]
+        if arithmetic.op not in ("lag", "change"):
+            return operations.apply(arithmetic.op, operands, out)
+        array, steps = cast(Array, operands[0]), int(cast(float, operands[1]))
 
-    def _run(self, nodes: list[tuple[Bank, Series]]) -> None:
-        """Compute indicator nodes whose inputs need nothing further; over (node, symbol), on threads."""
+        def look_back() -> None:
+            operations.lag(array, steps, out)
+            if arithmetic.op == "change":
+                np.subtract(array, out, out=out)
+
+        return [look_back]
+
+    def _run(self, nodes: Sequence[tuple[Bank, Value]]) -> None:
+        """Compute nodes whose inputs need nothing further; over (node, symbol), on threads."""
         shards: list[Callable[[], None]] = []
         cache: rows.Cache = {}
-        results: list[tuple[tuple[int, Value], tuple[Array, ...], Array]] = []
+        results: list[tuple[Node, tuple[Array, ...], Array | None]] = []
         fresh: list[tuple[str, tuple[Array, ...]]] = []  # for the disk
         alike: dict[tuple[int, str, tuple[Value, ...]], list[tuple[int, Array]]] = {}
         inputs_of: dict[tuple[int, str, tuple[Value, ...]], list[Array]] = {}  # holds what `cache` knows by identity
-        blocks = self._blocks(nodes)
-        read = 0
+        indicators: list[tuple[Bank, Series]] = []
+        counted = 0
         for bank, node in nodes:
+            if isinstance(node, Series) and bank._step(node)[0] is bank:
+                indicators.append((bank, node))
+                continue
+            out = self._store.pool.empty(bank._shape)
+            shards.extend(bank._work(node, out))
+            results.append(((id(bank), node), (out,), None))
+            counted += isinstance(node, Arithmetic)
+        blocks = self._blocks(indicators)
+        for bank, node in indicators:
             entry = spec(node.name)
             group = (id(bank), node.name, node.inputs)
             if group not in inputs_of:
@@ -338,10 +388,11 @@ class Bank:
             outputs, block = blocks[id(bank)].take(len(entry.outputs))
             results.append(((id(bank), node), outputs, block))
             familial = parameters.keys() == {"length"} and parameters["length"] >= 2 and node.name in families.NAMES
+            counted += 1
             if self._disk is not None and self._disk.worth(entry):
                 key = bank._disk_key(entry, node, inputs)
                 if self._disk.read(key, outputs):
-                    read += 1
+                    counted -= 1
                     continue
                 fresh.append((key, outputs))
             if entry.scope == "universe":
@@ -356,7 +407,7 @@ class Bank:
         _each(shards, self.workers)
         for key, outputs in fresh:
             cast("SeriesCache", self._disk).write(key, outputs)
-        self._store.computed += len(results) - read
+        self._store.computed += counted
         for memo_key, outputs, block in results:
             self._store.put(memo_key, outputs, block)
 
@@ -366,7 +417,7 @@ class Bank:
         for bank, node in nodes:
             wanted[id(bank)] = wanted.get(id(bank), 0) + len(spec(node.name).outputs)
         shapes = {id(bank): bank._shape for bank, _ in nodes}
-        return {each: Blocks(shapes[each], total, self._store.limit) for each, total in wanted.items()}
+        return {each: Blocks(shapes[each], total, self._store.limit, self._store.pool) for each, total in wanted.items()}
 
     def _disk_key(self, entry: Indicator, node: Series, inputs: list[Array]) -> str:
         from strategy_pipeline.indicators import disk

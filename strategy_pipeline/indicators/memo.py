@@ -1,19 +1,22 @@
 """What a bank remembers, within a limit of bytes.
 
-What belongs here: results by key, which are forgotten first, and the blocks of memory that results share. What does
-not: what is computed (`bank`) and what is kept on disk (`disk`).
+What belongs here: results by key, which are forgotten first, and where their memory comes from. What does not: what is
+computed (`bank`) and what is kept on disk (`disk`).
 
 Why blocks. A fresh array of a few hundred kilobytes costs more in page faults than in arithmetic; arrays cut from one
 block of megabytes, which the system backs with large pages, cost a tenth of that. A block is freed when all of its
-results are forgotten, and counts in full until then; results of a megabyte and more have blocks of their own.
+results are forgotten, and counts in full until then.
+
+Why a pool. Results of a megabyte and more stand alone, and their memory is handed out again when the last array that
+reads it is gone: the system would clear fresh memory page by page, which costs as much as computing a mean does.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -31,6 +34,7 @@ class Memo(Generic[Key]):
         self.size = 0
         self.computed = 0
         self.lock = threading.RLock()
+        self.pool = Pool(limit // 2)
         self._entries: OrderedDict[Key, tuple[tuple[Array, ...], Array | None]] = OrderedDict()
         self._members: dict[int, int] = {}  # results per living block
 
@@ -60,10 +64,12 @@ class Memo(Generic[Key]):
         return arrays
 
     def drop(self, keys: Iterable[Key]) -> None:
-        """Forget these, where known."""
+        """Forget these, where known; with the last, spare memory is given back to the system."""
         for key in keys:
             if key in self._entries:
                 self._forget(key)
+        if not self._entries:
+            self.pool.clear()
 
     def _forget(self, key: Key) -> None:
         arrays, block = self._entries.pop(key)
@@ -76,8 +82,58 @@ class Memo(Generic[Key]):
             self.size -= block.nbytes
 
 
+class Pool:
+    """Large float64 arrays from memory that is used again.
+
+    `limit` : bytes kept for arrays of one size while nobody uses them.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._spare: dict[int, deque[Array]] = {}  # by bytes; appending to a deque and taking from it are atomic
+
+    def empty(self, shape: tuple[int, ...]) -> Array:
+        """An array (C-contiguous, contents undefined) whose memory comes back when it and all its views are gone."""
+        count = 1
+        for length in shape:
+            count *= length
+        if 8 * count < LARGE_BYTES:
+            return np.empty(shape)
+        try:
+            memory = self._spare[8 * count].pop()
+        except (KeyError, IndexError):
+            memory = np.empty(count)
+        return np.asarray(_Lease(memory, self)).reshape(shape)
+
+    def clear(self) -> None:
+        """Give what is spare back to the system."""
+        self._spare.clear()
+
+    def _back(self, memory: Array) -> None:
+        spare = self._spare.get(memory.nbytes)
+        if spare is None:
+            spare = self._spare.setdefault(memory.nbytes, deque(maxlen=max(1, self._limit // memory.nbytes)))
+        spare.append(memory)
+
+
+class _Lease:
+    """Memory of the pool in use: the base of the arrays that read it, and gone with the last of them."""
+
+    __slots__ = ("_home", "_memory")
+
+    def __init__(self, memory: Array, home: Pool) -> None:
+        self._memory, self._home = memory, home
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self._memory.__array_interface__
+
+    def __del__(self) -> None:
+        self._home._back(self._memory)
+
+
 class Blocks:
-    """Cuts results of one shape from blocks that several of them share.
+    """Cuts results of one shape from blocks that several of them share; large ones stand alone.
 
     Parameters
     ----------
@@ -87,18 +143,24 @@ class Blocks:
         Results that will be asked for.
     limit : int
         Bytes of the memo they go to: a block stays a small part of that.
+    pool : Pool
+        Where large results come from.
     """
 
-    def __init__(self, shape: tuple[int, int], total: int, limit: int) -> None:
+    def __init__(self, shape: tuple[int, int], total: int, limit: int, pool: Pool) -> None:
         self._shape = shape
         self._left = total
+        self._pool = pool
         each = max(1, 8 * shape[0] * shape[1])
-        self._per_block = 1 if each >= LARGE_BYTES else max(1, min(BLOCK_BYTES, limit // 16) // each)
+        self._large = each >= LARGE_BYTES
+        self._per_block = max(1, min(BLOCK_BYTES, limit // 16) // each)
         self._block = np.empty((0, *shape))
         self._used = 0
 
-    def take(self, count: int) -> tuple[tuple[Array, ...], Array]:
-        """`count` arrays of the shape, contents undefined, and the block they are of."""
+    def take(self, count: int) -> tuple[tuple[Array, ...], Array | None]:
+        """`count` arrays of the shape, contents undefined, and the block they are of, if they are of one."""
+        if self._large:
+            return tuple(self._pool.empty(self._shape) for _ in range(count)), None
         if len(self._block) - self._used < count:
             self._block = np.empty((max(count, min(self._per_block, self._left)), *self._shape))
             self._used = 0

@@ -32,9 +32,8 @@ def check(value: Arithmetic) -> None:
             )
 
 
-def lag(array: Array, steps: int) -> Array:
-    """Each row `steps` bars later; NaN before."""
-    out = np.empty(array.shape)
+def lag(array: Array, steps: int, out: Array) -> Array:
+    """Each row `steps` bars later, into `out`; NaN before."""
     out[:, :steps] = np.nan
     if steps < array.shape[1]:
         out[:, steps:] = array[:, : array.shape[1] - steps]

@@ -21,7 +21,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from strategy_pipeline.errors import PipelineError, UnknownIndicatorError
@@ -176,7 +176,7 @@ class Indicator:
     scope: Literal["symbol", "universe"] = "symbol"
     annualised: bool = False  # the function also takes bars_per_year
     compounding: bool = False
-    borrows: bool = False  # the function never writes to its inputs, so it may be handed the bank's own arrays
+    borrows: bool = False  # the function never writes to its inputs, so it may be handed the bank's own arrays: all of the catalog's
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -250,6 +250,10 @@ def _load() -> None:
         from strategy_pipeline.indicators.definitions import load_all
 
         load_all()
+        package = load_all.__module__
+        for name, entry in _REGISTRY.items():
+            if entry.function.__module__.startswith(package):  # a test holds every one of them to it
+                _REGISTRY[name] = replace(entry, borrows=True)
         _loaded = True
 
 

@@ -57,27 +57,38 @@ def universe_shard(entry: Indicator, inputs: Sequence[Array], parameters: dict[s
 
 
 def prepare(inputs: Sequence[Array]) -> Prepared:
-    """How many bars exist (every input finite), where they are, and the inputs (n_bars,) on them, read-only."""
-    valid = np.isfinite(inputs[0])
-    for array in inputs[1:]:
-        valid &= np.isfinite(array)
-    count = int(np.count_nonzero(valid))
-    first = int(np.argmax(valid))
+    """How many bars exist (every input finite), where they are, and the inputs (n_bars,) on them, which nobody may write to."""
+    from strategy_pipeline.indicators.kernels import placing
+
+    stretches = [placing.finite_stretch(array) for array in inputs]
+    first, stop = max(first for first, _ in stretches), min(stop for _, stop in stretches)
     where: slice | Array
-    if valid[first : first + count].all():  # one unbroken stretch, the usual case
+    if stop >= 0:  # each is one unbroken stretch, the usual case, and so is what they have in common
+        count = max(0, stop - first)
         where = slice(first, first + count)
     else:
+        valid = np.isfinite(inputs[0])
+        for array in inputs[1:]:
+            valid &= np.isfinite(array)
         where = np.flatnonzero(valid)
-    pieces = [np.ascontiguousarray(array[where]).view() for array in inputs]
-    for piece in pieces:
-        piece.flags.writeable = False
-    return count, where, pieces
+        count = len(where)
+    return count, where, [np.asarray(_Lent(np.ascontiguousarray(array[where]))) for array in inputs]
+
+
+class _Lent:
+    """An array as one that could be written to, so that kernels see one type and compile once, though those who are lent it do not."""
+
+    __slots__ = ("__array_interface__", "_owner")
+
+    def __init__(self, array: Array) -> None:
+        self._owner = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.__array_interface__["data"][0], False)}
 
 
 def fill_row(entry: Indicator, prepared: Prepared, parameters: dict[str, Any], lookback: int, outputs: Sequence[Array]) -> None:
     """Compute one symbol's row into `outputs`, each (n_bars,), written throughout: NaN where there is no value.
 
-    The function gets C-contiguous float64 arrays of its own; entries that only read (TA-Lib) get the shared ones.
+    The function gets C-contiguous float64 arrays of its own; entries that only read (the catalog's) get the shared ones.
     """
     from strategy_pipeline.indicators.kernels import placing
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 
 from strategy_pipeline.errors import InvalidBarsError, MissingColumnError, UnknownIndicatorError, UnknownSymbolError
 from strategy_pipeline.indicators import Arithmetic, Bank, Number, Series, UnknownSeriesError, bars_needed, compute, first_bar_needed, term
+from strategy_pipeline.indicators.memo import LARGE_BYTES
 from strategy_pipeline_tests.indicators.conftest import random_walk
 
 CLOSE = Series("close")
@@ -195,3 +196,36 @@ def test_history_needed_adds_up(gappy):
     assert first_bar_needed(term("sma", length=10), bank, 400) == 391
     # Five bars are missing before bar 308 of the second symbol: ten existing ones reach further back.
     assert first_bar_needed(term("sma", length=10), bank, 308) == 294
+
+
+def test_memory_of_large_results_is_used_again_only_once_nobody_reads_it():
+    bars = random_walk(1, LARGE_BYTES // 8, seed=5)
+    bank = Bank(bars, workers=1)
+    values = [term("sma", length=n) for n in (3, 4)]
+    wanted = Bank(bars, workers=1).evaluate(values[0]).tobytes()
+    first = bank.evaluate(values[0])
+    part, place = first[:, 5:], first.ctypes.data
+    bank.release([bank.graph(values[0], {})])
+    del first
+    kept = bank.evaluate(values[1])
+    assert kept.ctypes.data != place and part.tobytes() == wanted[40:]  # the caller still reads a part of it
+    del part
+    assert bank.evaluate(values[0]).ctypes.data == place
+
+
+def test_what_a_value_is_made_of_is_told_with_its_bytes(whole):
+    bank = Bank(whole, workers=1)
+    close, nbytes = Series("close"), whole.close.nbytes
+    value = op("-", term("sma", term("rsi", length=7), length=3), Series("atr", (), (5.0,), timeframe="4h"))
+    found: dict = {}
+    bank.evaluate(value)
+    assert bank.graph(close, found) is None and bank.graph(Number(1.0), found) is None and not found
+    assert bank.graph(value, found) == (id(bank), value)
+    assert set(found) == set(bank._store._entries)  # what it remembers
+    seen: set = set()
+    for node, (parts, size) in found.items():
+        assert seen.issuperset(parts)
+        assert size == sum(array.nbytes for array in bank._store.get(node))
+        seen.add(node)
+    parts, size = found[id(bank), value]
+    assert len(parts) == 2 and size == nbytes

@@ -143,3 +143,22 @@ def test_writing_into_an_input_harms_nobody(whole):
         np.testing.assert_array_equal(whole.close, before)
     finally:
         unregister("greedy")
+
+
+def test_no_function_of_the_catalog_writes_to_what_it_is_given():
+    """They are lent the bank's own arrays."""
+    generator = np.random.default_rng(3)
+    close = 100.0 * np.exp(np.cumsum(generator.normal(0.0, 0.01, 800)))
+    prices = {"open": close * 1.001, "high": close * 1.01, "low": close * 0.99, "close": close, "series": close}
+    for name in names():
+        entry = spec(name)
+        shape = (3, 800) if entry.scope == "universe" else (800,)
+        given = [np.array(np.broadcast_to(prices.get(field, np.arange(800) * 3600.0), shape)) for field in entry.inputs]
+        before = [array.tobytes() for array in given]
+        parameters = {**entry.values(()), **({"bars_per_year": 8766.0} if entry.annualised else {})}
+        with np.errstate(all="ignore"):
+            result = entry.function(*given, **parameters)
+        assert [array.tobytes() for array in given] == before, name
+        for array in result if isinstance(result, tuple) else (result,):
+            assert not any(np.shares_memory(array, one) for one in given), name
+        assert entry.borrows

@@ -135,6 +135,5 @@ def talib_entry(
             cumulative,
             cost,
             compounding=compounding,
-            borrows=True,
         )
     )

@@ -33,3 +33,27 @@ def only_numbers(values: Array) -> None:
     for i in range(len(values)):
         value = values[i]
         values[i] = value if np.isfinite(value) else np.nan
+
+
+@njit(cache=True, nogil=True)
+def spread(values: Array, at: Array, present: Array, out: Array) -> None:
+    """Columns `at` of `values` (one row, or as many as `out`) into `out`; NaN where that is -1 or the bar is not `present`."""
+    for s in range(out.shape[0]):
+        row = values[s if values.shape[0] > 1 else 0]
+        for i in range(out.shape[1]):
+            out[s, i] = row[at[i]] if at[i] >= 0 and present[s, i] else np.nan
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def finite_stretch(values: Array) -> tuple[int, int]:
+    """Where the only unbroken stretch of finite values lies, [first, stop); (0, -1) where finite values are not one stretch."""
+    n = len(values)
+    first, stop = 0, n
+    while first < n and not np.isfinite(values[first]):
+        first += 1
+    while stop > first and not np.isfinite(values[stop - 1]):
+        stop -= 1
+    broken = 0
+    for i in range(first, stop):
+        broken += not np.isfinite(values[i])
+    return (first, stop) if broken == 0 else (0, -1)
