@@ -3,14 +3,16 @@
 Each command prints a table; ``--out`` keeps finished pieces in a file, so that a stopped run goes on there. Figures are the
 same for every number of workers.
 
-    python benchmarks/evidence.py null --data FOLDER --markets 40 --strategies 1000 --seed 20261 --out null.jsonl
-    python benchmarks/evidence.py power --data FOLDER --markets 160 --strategies 1000 --seed 20262 --out power.jsonl
-    python benchmarks/evidence.py thresholds --seed 20263
+    python benchmarks/evidence.py null --data FOLDER --markets 40 --strategies 1000 --seed 20281 --out null.jsonl
+    python benchmarks/evidence.py power --data FOLDER --markets 160 --strategies 1000 --seed 20282 --out power.jsonl
+    python benchmarks/evidence.py sizes --seed 20283
     python benchmarks/evidence.py tests --seed 20266
     python benchmarks/evidence.py forward --searches 10000 --seed 20267
     python benchmarks/evidence.py speed
-    python benchmarks/evidence.py year --data FOLDER --markets 20 --population 20 --seed 20264 --out year-null.jsonl
-    python benchmarks/evidence.py year --data FOLDER --markets 20 --population 20 --seed 20265 --sharpe 3 --out year-planted.jsonl
+    python benchmarks/evidence.py year --data FOLDER --markets 20 --seed 20291 --out year-null.jsonl
+    python benchmarks/evidence.py year --data FOLDER --markets 20 --seed 20292 --sharpe 3 --out year-planted.jsonl
+    python benchmarks/evidence.py null --scope single --data FOLDER --markets 40 --strategies 500 --seed 20293 --out single.jsonl
+    python benchmarks/evidence.py null --scope pairs --data FOLDER --markets 40 --strategies 500 --seed 20294 --out pairs.jsonl
 """
 
 from __future__ import annotations
@@ -18,13 +20,11 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from strategy_pipeline.market import Bars
-from strategy_pipeline.rng import derive_seed, generator
+from strategy_pipeline.rng import generator
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "ADA/USDT")
 SPAN = ("2022-06-30", "2025-06-30")
@@ -44,10 +44,19 @@ def hours(folder: str | None, span: tuple[str, str] = SPAN) -> Bars:
 
 
 def promotions(args: argparse.Namespace) -> None:
-    """The null or the power audit."""
-    from strategy_pipeline.audit import audit_promotions
+    """The null or the power audit, or the size study of a scope."""
+    from strategy_pipeline.audit import audit_promotions, audit_scope
 
     begin = time.perf_counter()
+    if args.command == "null" and args.scope:
+        found = audit_scope(
+            hours(args.data), scope=args.scope, markets=args.markets, strategies=args.strategies, seed=args.seed, workers=args.workers,
+            journal=args.out, observer=lambda done, of: print(f"{done} of {of}, {time.perf_counter() - begin:.0f} s", flush=True),
+        )  # fmt: skip
+        kinds = sorted({record["kind"] for record in found.records})
+        counts = {kind: [bool(record["promoted"]) for record in found.records if record["kind"] == kind] for kind in kinds}
+        print({kind: f"{sum(hits)} of {len(hits)}" for kind, hits in counts.items()}, found.leftover, found.summary, sep="\n")
+        return
     audit = audit_promotions(
         hours(args.data), what=args.command, markets=args.markets, strategies=args.strategies, seed=args.seed, workers=args.workers,
         journal=args.out, methods=args.methods.split(",") if args.methods else None, strengths=args.strength,
@@ -78,45 +87,56 @@ def null_search(rng: np.random.Generator, n_days: int, n: int) -> np.ndarray:
     return returns * inside
 
 
-def thresholds(args: argparse.Namespace) -> None:
-    """The t statistic over the whole span that 2 % of null searches exceed after the step-wise test, by the span's length."""
+def sizes(args: argparse.Namespace) -> None:
+    """How often the gate promotes anything of a search without an edge and without costs, by the span's length."""
     from strategy_pipeline.audit import Journal
     from strategy_pipeline.compute import map_shards
-    from strategy_pipeline.selection import sharpe_ratio, split_days, stepm, t_statistic
+    from strategy_pipeline.selection import (
+        Gate,
+        allowed_p_value,
+        clopper_pearson,
+        search_p_value,
+        select,
+        shortlist,
+        split_days,
+        t_statistic,
+    )
 
-    run = {"study": "thresholds", "searches": args.searches, "strategies": args.strategies, "seed": args.seed}
+    gate = Gate(resamples=500)
+    run = {"study": "sizes", "searches": args.searches, "strategies": args.strategies, "seed": args.seed, "level": gate.level}
     journal = Journal(args.out, run)
+    ids = [f"s{k:05d}" for k in range(args.strategies)]
 
     def one(span: int) -> None:
         if journal.get(f"{span:05d}") is not None:
             return
         train, held_out = split_days(span)
-        passed, looked = [], []
+        passed, alone, whole = [], [], []
         for k in range(args.searches):
-            returns = null_search(generator(args.seed, "thresholds", span, k), span, args.strategies)
-            ratio = sharpe_ratio(returns[train])
-            ratio[(returns[train] != 0).sum(axis=0) < 20] = np.nan
-            top = np.argsort(-np.nan_to_num(ratio, nan=-np.inf))[:5]
-            test = stepm(returns[held_out][:, top], n_resamples=500, seed=k)
-            t_values = np.nan_to_num(t_statistic(returns[:, top]), nan=-np.inf)
-            looked.append(t_values.max())
-            passed.append(t_values[test.superior].max(initial=-9.0))
-        found = {
-            "share": float(np.mean(np.array(passed) > -9)),
-            "t_2": float(np.quantile(passed, 0.98)),
-            "t_1": float(np.quantile(passed, 0.99)),
-            "above_3.46": float(np.mean(np.array(passed) >= 3.46)),
-            "looked_2": float(np.quantile(looked, 0.98)),
-        }
-        journal.put(f"{span:05d}", {"span": span, **found})
-        print(span, {name: round(value, 4) for name, value in found.items()}, flush=True)
+            returns = null_search(generator(args.seed, "sizes", span, k), span, args.strategies)
+            looked = shortlist(returns[train], ids=ids, draws=ids, gate=gate)
+            if not looked:
+                continue
+            columns = [ids.index(sid) for sid in looked]
+            options = {"ids": looked, "n_trials": args.strategies, "draws": looked, "gate": gate, "n_blocks": 2, "seed": k}
+            found = min(
+                item.stepm_p_value for item in select(returns[train][:, columns], returns[held_out][:, columns], **options).evidence
+            )
+            proved = search_p_value(returns[train], gate, seed=k)
+            passed.append(found <= allowed_p_value(proved, gate.level, gate.validation_level))
+            alone.append(found <= gate.level)
+            whole.append(float(t_statistic(returns[:, columns]).max()))
+        piece = {"span": span, "promoted": int(np.sum(passed)), "alone": int(np.sum(alone)), "t_2": float(np.quantile(whole, 0.98))}
+        journal.put(f"{span:05d}", piece)
+        print(piece, flush=True)
 
     map_shards(one, args.spans, workers=args.workers)
-    print("span days | pass the step-wise test | t exceeded by 2 % | by 1 % | pass with t >= 3.46 | annual Sharpe ratio of the 2 % t")
+    print("days | anything promoted | with validation alone at the same level | t over the whole span that the find of 2 % exceeds")
     for span in args.spans:
         row = journal.get(f"{span:05d}") or {}
-        year = np.sqrt(span / 365)
-        print(f"{span} | {row['share']:.3f} | {row['t_2']:.2f} | {row['t_1']:.2f} | {row['above_3.46']:.4f} | {row['t_2'] / year:.2f}")
+        low, high = clopper_pearson(row["promoted"], args.searches)
+        shares = f"{row['promoted'] / args.searches:.1%} ({low:.1%} to {high:.1%}) | {row['alone'] / args.searches:.1%}"
+        print(f"{span:,} | {shares} | {row['t_2']:.2f}")
 
 
 def tests(args: argparse.Namespace) -> None:
@@ -159,6 +179,8 @@ def tests(args: argparse.Namespace) -> None:
 def forward(args: argparse.Namespace) -> None:
     """How often the forward test of the book makes something active within 365 days, without an edge and with one."""
     from math import log, sqrt
+
+    from evidence_year import YEAR
 
     from strategy_pipeline.book import Track, error_share
 
@@ -209,17 +231,19 @@ def speed(args: argparse.Namespace) -> None:
 
 
 LONG = ("2022-01-01", "2025-06-30")
-YEAR = 365
 
 
 def year(args: argparse.Namespace) -> None:
     """365 daily cycles in a row on each market: a search of small populations, one look each, and the book."""
+    from evidence_year import YEAR, Year, print_year
+
     from strategy_pipeline.audit import Journal, null_world, planted_world
     from strategy_pipeline.audit.worlds import KINDS
     from strategy_pipeline.compute import map_shards
 
     bars = hours(args.data, LONG)
-    run = {"study": "year", "bars": bars.fingerprint, "population": args.population, "seed": args.seed, "sharpe": args.sharpe}
+    names = ("population", "seed", "sharpe", "trials", "every", "paths")
+    run = {"study": f"{YEAR} days", "bars": bars.fingerprint} | {name: getattr(args, name) for name in names}
     journal = Journal(args.out, run)
 
     def one(market: int) -> None:
@@ -229,77 +253,12 @@ def year(args: argparse.Namespace) -> None:
             world = null_world(bars, seed=args.seed, market=market)
             if args.sharpe:
                 world = planted_world(bars, args.sharpe, kind, seed=args.seed, market=market)
-            journal.put(key, {"market": market, "kind": kind if args.sharpe else None, **lived(world, args, market)})
+            journal.put(key, {"market": market, "kind": kind if args.sharpe else None, **Year(world, args, market).lived()})
         print(journal.get(key), flush=True)
 
     map_shards(one, range(args.first, args.first + args.markets), workers=args.workers)
     found = [journal.get(f"{market:05d}") or {} for market in range(args.first, args.first + args.markets)]
     print_year(found, planted=bool(args.sharpe))
-
-
-def lived(world: Any, args: argparse.Namespace, market: int) -> dict[str, Any]:
-    """What a year of daily cycles made of a market: when anything was validated and became active, and whether it was the edge.
-
-    Candidates of all days are run once: a strategy's returns through a day do not depend on later bars.
-    """
-    from strategy_pipeline.backtest import backtest
-    from strategy_pipeline.book import Book
-    from strategy_pipeline.generation import generate, skipped_families
-    from strategy_pipeline.selection import Gate, select, split_days
-    from strategy_pipeline.strategies import FAMILIES
-
-    days = np.unique(np.asarray(world.bars.times).astype("datetime64[D]"))
-    begin = len(days) - YEAR
-    past = world.bars.between(None, days[split_days(begin)[0].stop])
-    skipped = skipped_families(past, world.series)
-    drawn = generate(
-        YEAR * args.population, past, [family for family in FAMILIES if family not in skipped], ["systematic"],
-        derive_seed(args.seed, "year", market) % 2**31, series=world.series,
-    )  # fmt: skip
-    # In an order of its own, so that each day sees all families and templates.
-    order = generator(args.seed, "year", "order", market).permutation(len(drawn))
-    result = backtest(drawn, world.bars, series=world.series, workers=1)
-    returns = result.daily_returns.T
-    row = {sid: k for k, sid in enumerate(result.strategy_ids)}
-    daily = [[drawn[k].id for k in order[d * args.population : (d + 1) * args.population]] for d in range(YEAR)]
-    book, gate, trials = Book(day=days[begin - 1].item()), Gate(resamples=200), 0
-    validated: dict[str, int] = {}
-    activated: dict[str, int] = {}
-    for number, fresh in enumerate(daily, start=1):
-        through = begin + number
-        train, held_out = split_days(through)
-        trials += len(fresh)
-        members = [sid for sid in dict.fromkeys([*fresh, *book.followed]) if sid in row]
-        columns = [row[sid] for sid in members]
-        options: dict[str, Any] = {"ids": members, "n_trials": max(trials, len(members)), "gate": gate, "n_blocks": 4, "seed": number}
-        found = select(returns[train][:, columns], returns[held_out][:, columns], full=returns[:through, columns], **options)
-        paper = pd.DataFrame(returns[:through, columns], index=pd.DatetimeIndex(days[:through]), columns=members)
-        book, moved = book.advance(days[through - 1].item(), evidence=found.evidence, paper_returns=paper, seed=market)
-        for move in moved.to_dict("records"):
-            if move["to_state"] == "validated":
-                validated.setdefault(move["strategy_id"], number)
-            elif move["to_state"] == "active":
-                activated.setdefault(move["strategy_id"], number)
-    alike = {sid: float(np.corrcoef(returns[:, row[sid]], world.daily)[0, 1]) if len(world.daily) else 0.0 for sid in activated}
-    edges = [number for sid, number in activated.items() if alike[sid] > 0.5]
-    return {
-        "validated": len(validated), "first_validated": min(validated.values(), default=None), "active": len(activated),
-        "first_active": min(activated.values(), default=None), "first_edge": min(edges, default=None),
-        "beside": sum(value <= 0.5 for value in alike.values()) if len(world.daily) else 0,
-    }  # fmt: skip
-
-
-def print_year(found: list[dict[str, Any]], *, planted: bool) -> None:
-    from strategy_pipeline.selection import clopper_pearson
-
-    n = len(found)
-    print(f"{n} markets; validated on average {np.mean([item['validated'] for item in found]):.1f} strategies a market")
-    name = "first_edge" if planted else "first_active"
-    for limit in (60, 120, 365):
-        hits = sum(item[name] is not None and item[name] <= limit for item in found)
-        low, high = clopper_pearson(hits, n)
-        what = "the edge active" if planted else "anything active"
-        print(f"{what} within {limit} days: {hits} of {n} ({low:.1%} to {high:.1%})")
 
 
 def main() -> None:
@@ -311,12 +270,14 @@ def main() -> None:
         made.add_argument("--strategies", type=int, default=1000)
         made.add_argument("--methods", help="generators, comma separated; default: all")
         made.add_argument("--strength", type=lambda text: tuple(map(float, text.split(","))), default=(1.0, 2.0, 3.0, 4.0))
+        if name == "null":
+            made.add_argument("--scope", choices=("single", "pairs"), help="markets of one symbol, or populations of pairs, alone")
         made.set_defaults(run=promotions)
-    made = commands.add_parser("thresholds", help="the t threshold by length of history")
-    made.add_argument("--searches", type=int, default=4000)
-    made.add_argument("--strategies", type=int, default=100, help="independent ones a search; 1,000 generated make about 95")
-    made.add_argument("--spans", type=lambda text: tuple(map(int, text.split(","))), default=(183, 274, 365, 548, 730, 1095, 1460, 1825))
-    made.set_defaults(run=thresholds)
+    made = commands.add_parser("sizes", help="the gate's size without an edge or costs, by length of history")
+    made.add_argument("--searches", type=int, default=1000)
+    made.add_argument("--strategies", type=int, default=1000, help="independent ones a search")
+    made.add_argument("--spans", type=lambda text: tuple(map(int, text.split(","))), default=(183, 365, 730, 1095, 1825))
+    made.set_defaults(run=sizes)
     for name, function, about in (("tests", tests, "size and power of SPA"), ("forward", forward, "the book's forward test")):
         made = commands.add_parser(name, help=about)
         made.add_argument("--searches", type=int, default=1000, help="simulations")
@@ -327,8 +288,11 @@ def main() -> None:
     made = commands.add_parser("year", help="365 daily cycles on each market")
     made.add_argument("--markets", type=int, default=20)
     made.add_argument("--first", type=int, default=0, help="number of the first market")
-    made.add_argument("--population", type=int, default=10, help="new candidates a day")
+    made.add_argument("--population", type=int, default=20, help="new candidates a day")
     made.add_argument("--sharpe", type=float, default=0.0, help="planted annual Sharpe ratio; 0 plants nothing")
+    made.add_argument("--every", type=int, default=122, help="days between campaigns, the first on the first day")
+    made.add_argument("--trials", type=int, default=400, help="of a campaign")
+    made.add_argument("--paths", type=int, default=200, help="Monte Carlo resamples of the stability of what would be promoted")
     made.set_defaults(run=year)
     for made in commands.choices.values():
         made.add_argument("--data", help="folder with ohlcv_1h_binance_spot.parquet; without it, random walks")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.audit.journal import Journal, JournalError
     from strategy_pipeline.audit.lookahead import audit_lookahead
     from strategy_pipeline.audit.promotions import PromotionAudit, audit_promotions
+    from strategy_pipeline.audit.scopes import audit_scope, pair_strategies, pair_world
     from strategy_pipeline.audit.subjects import catalog_functions, feature_functions, left_out
     from strategy_pipeline.audit.warmup import audit_warmup
     from strategy_pipeline.audit.worlds import World, forecast_like, leftovers, null_world, planted_world
@@ -25,6 +26,7 @@ __all__ = [
     "World",
     "audit_lookahead",
     "audit_promotions",
+    "audit_scope",
     "audit_warmup",
     "catalog_functions",
     "feature_functions",
@@ -32,6 +34,8 @@ __all__ = [
     "left_out",
     "leftovers",
     "null_world",
+    "pair_strategies",
+    "pair_world",
     "planted_world",
 ]
 
@@ -41,6 +45,9 @@ _MODULE_OF = {
     "PromotionAudit": "promotions",
     "World": "worlds",
     "audit_promotions": "promotions",
+    "audit_scope": "scopes",
+    "pair_strategies": "scopes",
+    "pair_world": "scopes",
     "forecast_like": "worlds",
     "leftovers": "worlds",
     "null_world": "worlds",
