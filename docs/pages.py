@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from strategy_pipeline.config import PROFILES, Profile, Settings
+from strategy_pipeline.selection import Gate
 
 FOLDER = Path(__file__).resolve().parent
 SIZES = {
@@ -28,6 +29,11 @@ SIZES = {
     "monte_carlo": "resamples in the robustness score",
     "perturbed": "jittered strategies, and runs with missed entries, in the robustness score",
     "price_histories": "price histories in the robustness score",
+}
+GATE = {
+    "gate_top": ("top", "how many candidates are looked at, the best of training first"),
+    "gate_level": ("level", "the chance that a search promotes anything where nothing has an edge; lower is stricter"),
+    "gate_robustness": ("min_robustness", "see [the score](robustness.md#the-score); 0 asks for none"),
 }
 # What a stage may take on 2 cores, seconds; the run prints what it took. tiny: a day in 15 s; quick: in 4 minutes.
 COSTS = [
@@ -69,6 +75,18 @@ def settings_page() -> str:
     for field in fields(Profile):
         values = " | ".join(f"{getattr(profile, field.name):,}" for profile in PROFILES.values())
         lines.append(f"| {SIZES[field.name]} | {values} |")
+    gate = Gate()
+    lines += [
+        "",
+        "## The gate",
+        "",
+        "What must be true before anything is promoted is on [the evidence page](evidence.md). Three of its rules are settings; the",
+        "defaults are what was measured there on null and planted markets, and other values were not.",
+        "",
+        "| setting | default | what it does |",
+        "|---|---:|---|",
+    ]
+    lines += [f"| `{name}` | {getattr(gate, rule):g} | {said} |" for name, (rule, said) in GATE.items()]
     lines += [
         "",
         "### What a stage may cost",

@@ -101,6 +101,16 @@ class Settings(BaseSettings):
     backend: Literal["embedded", "azure"] = Field("embedded", description="embedded: SQLite, local files; azure: Cosmos DB, Blob Storage")
     profile: Literal["tiny", "quick", "standard", "full"] = Field("quick", description="sizes: history, population, training budgets")
     population: int | None = Field(None, ge=1, le=1_000_000, description="new candidates a day (default: the profile's)")
+    generators: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="what the day's candidates come from, e.g. systematic,genetic (default: every generator); they share population"
+    )
+    gate_top: int | None = Field(None, ge=1, le=1000, description="candidates that get a look at validation (default: the gate's own)")
+    gate_level: float | None = Field(
+        None, gt=0, lt=1, description="chance that a search promotes something where nothing has an edge (default: the gate's own)"
+    )
+    gate_robustness: float | None = Field(
+        None, ge=0, le=1, description="least Monte Carlo robustness score of what is promoted (default: the gate's own)"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random draw")
     workers: int = Field(0, ge=0, le=1024, description="threads; 0: one per core")
     fee_bps: float = Field(10.0, ge=0, le=1000, description="fee per side, basis points of notional")
@@ -142,7 +152,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_path())
 
-    @field_validator("symbols", "live", mode="before")
+    @field_validator("symbols", "live", "generators", mode="before")
     @classmethod
     def _split_symbols(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -288,12 +288,13 @@ def run_promotion_audit(
     workspace: Workspace, day: dt.date, what: str, markets: int, strategies: int, strengths: Sequence[float],
     methods: Sequence[str] | None, journal: Path | None, *, quiet: bool,
 ) -> PromotionAudit:  # fmt: skip
-    """The null or the power audit on markets made from the day's history, with the settings' costs and seed.
+    """The null or the power audit on markets made from the day's history, with the settings' costs, seed and gate.
 
     Finished markets are kept in `journal`, by default a file under the home whose name holds what would change them.
     """
     from strategy_pipeline.audit import audit_promotions
     from strategy_pipeline.cycle import run_missing
+    from strategy_pipeline.cycle.strategies import gate_of
     from strategy_pipeline.cycle.workspace import costs_of
 
     settings = workspace.settings
@@ -301,8 +302,10 @@ def run_promotion_audit(
         workspace.observer = progress
         run_missing(workspace, "bars", day)
     bars = workspace.bars(day)
+    asked = any(value is not None for value in (settings.gate_top, settings.gate_level, settings.gate_robustness))
+    gate = gate_of(workspace) if asked else None
     if journal is None:
-        content = repr((bars.fingerprint, strategies, settings.seed, strengths, methods, costs_of(workspace)))
+        content = repr((bars.fingerprint, strategies, settings.seed, strengths, methods, costs_of(workspace), *([gate] if gate else [])))
         journal = workspace.folder / "audit" / f"{what}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.jsonl"
 
     def said(done: int, of: int) -> None:
@@ -311,7 +314,7 @@ def run_promotion_audit(
 
     return audit_promotions(
         bars, what=what, markets=markets, strategies=strategies, seed=settings.seed, strengths=strengths, methods=methods,
-        costs=costs_of(workspace), workers=settings.workers, journal=journal, observer=said,
+        costs=costs_of(workspace), gate=gate, workers=settings.workers, journal=journal, observer=said,
     )  # fmt: skip
 
 

@@ -1,12 +1,14 @@
-"""Where a day's candidates come from: systematic draws, and what searches of the training span hand over.
+"""Where a day's candidates come from: draws, and searches of the training span.
 
-What belongs here: the budget of each generator, what it may see, and the count of what it evaluated. What does not: how a
-generator searches (`generation`), and what becomes of candidates (`strategies`).
+What belongs here: what generators may see and spend, and the count of what they evaluated. What does not: how they search
+(`generation`), and what becomes of candidates (`strategies`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from strategy_pipeline.cycle import predictions
@@ -49,9 +51,33 @@ def count_searches(workspace: Workspace, day: dt.date, evaluated: dict[str, list
     return sum(len(set(ids)) for ids in evaluated.values())
 
 
-def daily(workspace: Workspace, day: dt.date, past: Bars, seed: int) -> dict[str, list[Strategy]]:
-    """The new candidates of a day by method."""
-    from strategy_pipeline.generation import generate
+@dataclass(frozen=True)
+class Candidates:
+    """The new candidates of a day.
+
+    strategies
+        All that was evaluated for it, in the order it was run.
+    method
+        By id, the generator that proposed it.
+    draws
+        Ids of those made without looking at any return.
+    """
+
+    strategies: tuple[Strategy, ...]
+    method: Mapping[str, str]
+    draws: frozenset[str]
+
+
+def daily(workspace: Workspace, day: dt.date, past: Bars, seed: int) -> Candidates:
+    """A campaign of as many trials as the population is large: draws, then searches that build on them."""
+    from strategy_pipeline.generation import campaign
 
     series = tuple(sorted(predictions.named_series(workspace, day)))
-    return {"systematic": generate(workspace.settings.sizes.population, past, seed=seed, series=series)}
+    search, evaluated = search_of(workspace, day, past)
+    methods = workspace.settings.generators or None
+    made = campaign(workspace.settings.sizes.population, past, methods=methods, seed=seed, series=series, search=search)
+    method: dict[str, str] = {}
+    for name, ids in evaluated.items():  # in the order they ran: the first to propose one keeps it
+        for strategy_id in ids:
+            method.setdefault(strategy_id, name)
+    return Candidates(made.strategies, {i: method.get(i, "") for i in made.ids}, made.draws)

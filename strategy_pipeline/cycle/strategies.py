@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,15 +29,15 @@ from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators.expressions import Series
 from strategy_pipeline.rng import derive_seed
+from strategy_pipeline.selection.gate import GAP_DAYS, VALIDATION_SHARE
 from strategy_pipeline.strategies import Strategy, values_of
 
 if TYPE_CHECKING:
     from strategy_pipeline.backtest import BacktestResult
-    from strategy_pipeline.selection import Evidence
+    from strategy_pipeline.selection import Evidence, Gate
     from strategy_pipeline.store import Artifact
 
-GAP_DAYS = 5
-VALIDATION_SHARE = 0.4
+LEAST_FOLD = 22  # days of a tuning fold
 REQUESTED = "strategies/requested"  # what people had tuned, beside the daily search
 
 
@@ -55,7 +56,7 @@ class Spans:
 
 
 def spans(workspace: Workspace, day: dt.date) -> Spans:
-    """Training expands, then a gap, then a trailing validation span of 40 % of the history."""
+    """Training expands, then a gap, then a trailing validation span of the gate's share of the history."""
     start, end = workspace.start(day), workspace.close(day)
     validation = pd.Timedelta(days=int((end - start).days * VALIDATION_SHARE))
     validation_start = end - validation
@@ -66,7 +67,10 @@ def spans(workspace: Workspace, day: dt.date) -> Spans:
 
 
 def strategy_population(workspace: Workspace, day: dt.date) -> StageReport:
-    """The day's candidates: newly generated ones, those a person had tuned the day before, and everything the book follows."""
+    """The day's candidates: newly generated ones, those a person had tuned the day before, and everything the book follows.
+
+    All that a search evaluated is among them, and every one is a trial.
+    """
     from strategy_pipeline.generation import skipped_families
 
     # Generators may read prices: they get the training span alone.
@@ -74,26 +78,27 @@ def strategy_population(workspace: Workspace, day: dt.date) -> StageReport:
     series = predictions.named_series(workspace, day)
     seed = derive_seed(workspace.settings.seed, "strategy_population", day) % 2**31
     found = candidates.daily(workspace, day, bars, seed)
-    method_of = {strategy.id: method for method, made in found.items() for strategy in made}
-    fresh = [strategy for made in found.values() for strategy in made]
+    fresh = list(found.strategies)
+    methods = Counter(found.method.values())
     members = {strategy.id: strategy for strategy in fresh}
     asked = {s.id: s for s in requested(workspace, day - DAY) if s.id not in members}
     held = {s.id: s for s in strategies_of(workspace, book_of(workspace, day - DAY).followed)}
     others = [(s, "book") for s in held.values() if s.id not in members and s.id not in asked]
-    frame = population_frame([*((s, "generated") for s in fresh), *((s, "requested") for s in asked.values()), *others], method_of)
+    frame = population_frame([*((s, "generated") for s in fresh), *((s, "requested") for s in asked.values()), *others], found.method)
+    frame["drawn"] = frame["strategy_id"].isin(found.draws)
     artifact = workspace.lake.write(population_path(day), frame)
-    for method, made in found.items():
-        store_strategies(workspace, made, method, day)
+    for method in methods:
+        store_strategies(workspace, [strategy for strategy in fresh if found.method[strategy.id] == method], method, day)
     families = frame["family"].value_counts()
     facts: dict[str, int | float | str] = {
-        "strategies": len(frame), "new": len(fresh), "requested": len(asked), "from_book": len(held),
-        **{f"method_{k}": len(v) for k, v in found.items()},
+        "strategies": len(frame), "new": len(fresh), "requested": len(asked), "from_book": len(held), "drawn": len(found.draws),
+        **{f"method_{k}": count for k, count in methods.items()},
         **{f"family_{k}": int(v) for k, v in families.items()},
         **{f"skipped_{k}": reason for k, reason in skipped_families(bars, tuple(sorted(series))).items()},
     }  # fmt: skip
     summary = f"{len(fresh):,} new candidates of {families.size} families, {len(held)} followed from the book"
-    if len(found) > 1:
-        summary += f" ({', '.join(f'{len(made):,} {method}' for method, made in found.items() if made)})"
+    if len(methods) > 1:
+        summary += f" ({', '.join(f'{count:,} {method}' for method, count in methods.items())})"
     return StageReport(summary, facts, table=frame[["strategy_id", "family", "text"]].head(8), artifacts=(artifact,))
 
 
@@ -283,7 +288,7 @@ def optimization_results(workspace: Workspace, day: dt.date) -> StageReport:
 def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: str, origin: str) -> StageReport:
     """Optuna on each strategy, on the training span of `day`; writes the tuned strategies and their backtest under `prefix`,
     and every trial to the ledger."""
-    from strategy_pipeline.optimization import optimize
+    from strategy_pipeline.optimization import Folds, optimize
 
     bars = workspace.bars(day)
     cut = spans(workspace, day)
@@ -292,6 +297,8 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
     train_series = {name: values[:, : train.n_bars] for name, values in series.items()}
     rates = funding_of(workspace, day)
     paid = None if rates is None else rates[:, : train.n_bars]
+    n_days = len(np.unique(train.times.astype("datetime64[D]")))
+    folds = Folds(count=max(1, min(Folds().count, n_days // LEAST_FOLD - 1)))  # a short history is judged in fewer of them
     rows: list[dict[str, Any]] = []
     tuned: dict[str, Strategy] = {}
     trials: list[str] = []
@@ -300,7 +307,7 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: 
         storage = workspace.folder / "optuna" / f"{day}-{strategy.id}.journal"
         found = optimize(
             strategy, train, trials=workspace.settings.sizes.optimize_trials, storage=storage, seed=seed,
-            costs=costs_of(workspace), fill=workspace.settings.fill, series=train_series, funding=paid,
+            costs=costs_of(workspace), fill=workspace.settings.fill, series=train_series, funding=paid, folds=folds,
             workers=workspace.settings.workers,
         )  # fmt: skip
         tuned[found.best.id] = found.best
@@ -351,12 +358,22 @@ def everything_run(workspace: Workspace, day: dt.date) -> tuple[Results, dict[st
     return results, texts
 
 
+def gate_of(workspace: Workspace) -> Gate:
+    """The gate, with what the settings change of it."""
+    from strategy_pipeline.selection import Gate
+
+    settings = workspace.settings
+    given = {"top": settings.gate_top, "level": settings.gate_level, "min_robustness": settings.gate_robustness}
+    changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return Gate(resamples=settings.sizes.bootstrap, **changed)
+
+
 def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     """The few best of training get one look at untouched validation; the verdict says what each lacks.
 
     What the book tested before, or what moves with it, gets none: a look would prove, or refute, the same idea again.
     """
-    from strategy_pipeline.selection import Gate, select, sharpe_ratio
+    from strategy_pipeline.selection import select, sharpe_ratio
 
     results, texts = everything_run(workspace, day)
     cut = spans(workspace, day)
@@ -374,7 +391,9 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
         "full": results.returns[free].T,
         "seed": seed,
     }
-    gate = Gate(resamples=workspace.settings.sizes.bootstrap)
+    made = workspace.lake.read(population_path(day), columns=["strategy_id", "drawn"])
+    options["draws"] = set(made["strategy_id"][made["drawn"]]) & set(options["ids"])
+    gate = gate_of(workspace)
     looked_at = [item.strategy_id for item in select(train, held_out, gate=gate, **options).evidence]
     if looked_at:
         members = [Strategy.from_json(json.loads(texts[i])) for i in looked_at]

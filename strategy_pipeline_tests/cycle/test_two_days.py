@@ -24,7 +24,7 @@ def test_the_first_day_starts_from_an_empty_book_and_the_second_from_the_first(t
     assert first.inputs["strategy_book@yesterday"] == "none"
     assert second.inputs["strategy_book@yesterday"] == first.digest
     before, after = strategies.book_of(two_days, FIRST), strategies.book_of(two_days, SECOND)
-    assert (before.day, after.day) == (FIRST, SECOND)
+    assert all(book.day == day for book, day in ((before, FIRST), (after, SECOND)) if book.entries)  # an empty book has no day
     assert set(before.ids()) <= set(after.ids())
     followed = set(two_days.lake.read(strategies.population_path(SECOND))["strategy_id"])
     assert set(before.followed) <= followed
@@ -114,7 +114,7 @@ def test_trials_are_counted_across_days_and_tuned_ones_count(two_days: Workspace
         assert len(made[day]) == two_days.settings.sizes.population
     ledger = strategies.ledger_of(two_days, SECOND)
     rows = ledger.to_frame()
-    assert set(rows["origin"]) == {"systematic", "optuna"}
+    assert {"systematic", "optuna", "genetic"} <= set(rows["origin"])
     tuned = {i for day in (FIRST, SECOND) for i in two_days.lake.read(f"strategies/optimized/{day}/tuned.parquet")["tuned_id"]}
     assert tuned <= set(rows["strategy_id"])
     assert made[FIRST] | made[SECOND] <= set(rows["strategy_id"])
