@@ -122,7 +122,7 @@ def test_tuning_monte_carlo_and_positions_are_charged_too(perpetual: Workspace, 
 
     def seen(name: str):
         def call(*arguments: object, **options: object) -> None:
-            charged[name] = options["funding"] if name != "monte_carlo" else arguments[0].funding  # type: ignore[attr-defined,assignment]
+            charged[name] = options["funding"] if name != "stability" else arguments[1].funding  # type: ignore[attr-defined,assignment]
             raise Stop
 
         return call
@@ -131,13 +131,13 @@ def test_tuning_monte_carlo_and_positions_are_charged_too(perpetual: Workspace, 
     monkeypatch.setattr(optimization, "optimize", seen("optimize"))
     with pytest.raises(Stop):
         strategies.tune(perpetual, FIRST, members, prefix="nowhere", origin="nobody")
-    monkeypatch.setattr(room, "monte_carlo", seen("monte_carlo"))
+    monkeypatch.setattr(strategies, "stability", seen("stability"))
     with pytest.raises(Stop):
-        strategies._robustness(perpetual, FIRST, members, 0)
+        strategies.evidence(perpetual, FIRST)
     monkeypatch.setattr(room, "next_positions", seen("positions"))
     with pytest.raises(Stop):
         portfolio.portfolio(perpetual, FIRST)
-    assert set(charged) == {"optimize", "monte_carlo", "positions"}
+    assert set(charged) == {"optimize", "stability", "positions"}
     for rates in charged.values():
         np.testing.assert_array_equal(rates, whole[:, : rates.shape[1]])
 
