@@ -173,10 +173,11 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     result = run(workspace, day, members)
     origins = workspace.lake.read(population_path(day), columns=["strategy_id", "origin", "method"])
     artifacts = write_results(workspace, f"strategies/backtests/{day}", result, returns_of(workspace, day, members, result))
-    before = ledger_of(workspace, day - DAY).count(SEARCH)
-    for method, made in origins[origins["origin"] == "generated"].groupby("method", sort=True):
+    generated = origins[origins["origin"] == "generated"]
+    for method, made in generated.groupby("method", sort=True):
         count_trials(workspace, day, made["strategy_id"], origin=str(method))
-    new = ledger_of(workspace, day).count(SEARCH) - before
+    # Against the days before, not against the day's own ledger, which holds later stages' trials when a day is run again.
+    new = len(set(generated["strategy_id"]) - ledger_of(workspace, day - DAY).ids(SEARCH))
     pooled = result.pooled
     traded = result.metrics["trades"].groupby(level=0).sum()
     document: dict[str, Any] = {
