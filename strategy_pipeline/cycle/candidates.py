@@ -60,7 +60,7 @@ class Candidates:
     method
         By id, the generator that proposed it.
     draws
-        Ids of those made without looking at any return.
+        Ids of those made without looking at any return or price.
     """
 
     strategies: tuple[Strategy, ...]

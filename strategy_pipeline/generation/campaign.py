@@ -1,9 +1,10 @@
 """A campaign: one search of so many trials by several methods, in which each builds on what those before it found.
 
 Most of the trials are draws, made without looking at any return: bare sentences first (both sides, every symbol, no filter, no
-stop: an idea shows before its trimmings do), then dressed ones, and screened pairs. What agrees best with whatever did well among
-them (`selection.consensus_scores`) seeds the methods that search: genetic, model-driven, ensembles. Draws alone vote all along,
-so that a search cannot confirm itself by breeding copies; and the gate tests them as what they are, chosen beforehand.
+stop: an idea shows before its trimmings do), then dressed ones. Beside them stand strategies on screened pairs, which are no draws:
+prices of training chose them. What agrees best with whatever did well among the draws (`selection.consensus_scores`) seeds the methods
+that search: genetic, model-driven, ensembles. Draws alone vote all along, so that a search cannot confirm itself by breeding copies;
+and the gate tests them as what they are, chosen beforehand.
 
 What belongs here: how a budget is shared, and in what order. What does not: the methods, and judging what they found (`selection`).
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.generation.fitness import Evaluator, distinct_rows
 from strategy_pipeline.generation.population import request_of
 from strategy_pipeline.generation.protocol import Request, SearchSettings, method
@@ -27,11 +29,12 @@ if TYPE_CHECKING:
     from strategy_pipeline.market import Bars
     from strategy_pipeline.strategies import Strategy
 
-DRAWN = 0.6  # of the trials, where methods that search follow
+FIRST = 0.6  # of the trials, made before anything is searched: draws, and what is made on screened pairs
 BARE = 0.85  # of systematic draws
-PAIRED = 0.1  # of draws, at most
+PAIRED = 0.1  # of those made first, at most
 SHARES = {"genetic": 0.5, "ml_driven": 0.25, "ensemble": 0.25}  # of the trials that search, of the methods asked for
 _OTHER = 0.25  # the weight of a method that is not named there
+_FIRST = ("systematic", "pairs")  # methods that make strategies without evaluating any
 _FEWEST = 12  # trials with which a search makes sense
 _LEADERS, _ALIKE = 24, 0.9
 
@@ -46,7 +49,7 @@ class Campaign:
         Their net daily returns pooled over symbols on the bars given, float64 (n_strategies, n_days); zeros for one that could
         not be run.
     draws
-        Ids of those made without looking at returns.
+        Ids of those made without looking at returns or prices.
     trials
         How many strategies each method added, by name.
     """
@@ -78,15 +81,15 @@ def campaign(
     are made where a method runs out of new strategies; what it leaves goes to the draws where it can. Seeds in `search.seeds`
     are evaluated as well, beside the leaders of the draws.
 
-    Same arguments, same strategies and returns. StrategyError as `generate`.
+    Same arguments, same strategies and returns. StrategyError as `generate`, and where the methods make no strategy at all.
     """
     from strategy_pipeline.generation.protocol import methods as registered
 
     request, chosen = request_of(count, bars, families, registered() if methods is None else methods, seed, series, search)
-    searching = [name for name in chosen if not _draws(name)] if count >= 2 * _FEWEST else []
+    searching = [name for name in chosen if name not in _FIRST] if count >= 2 * _FEWEST else []
+    first = [name for name in chosen if name not in searching]
     book = _Book(request)
-    n_drawn = round(DRAWN * count) if searching and len(searching) < len(chosen) else 0 if searching else count
-    _draw(book, [name for name in chosen if name not in searching], n_drawn)
+    _make_first(book, first, count if not searching else round(FIRST * count) if first else 0)
     weights = np.array([SHARES.get(name, _OTHER) for name in searching])
     for k, name in enumerate(searching):
         left = count - len(book)
@@ -94,7 +97,12 @@ def campaign(
         if share >= _FEWEST or k == len(searching) - 1:
             _search(book, name, share)
     if len(book) < count:
-        _draw(book, [name for name in chosen if name not in searching], count - len(book))
+        _make_first(book, first, count - len(book))
+    if not len(book):
+        raise StrategyError(
+            f"Expected a strategy of {', '.join(chosen)} in {count} trials, was none: searches need {2 * _FEWEST} trials, and pairs two "
+            "symbols that pass the screen; give more trials, or name systematic as well."
+        )
     return book.campaign()
 
 
@@ -143,13 +151,8 @@ class _Book:
         return Campaign(tuple(self.found.values()), returns, frozenset(self.draws), dict(self.trials))
 
 
-def _draws(name: str) -> bool:
-    """Whether a method makes strategies without evaluating any."""
-    return name in ("systematic", "pairs")
-
-
-def _draw(book: _Book, names: Sequence[str], count: int) -> None:
-    """`count` new draws by these methods; fewer where they hold no more."""
+def _make_first(book: _Book, names: Sequence[str], count: int) -> None:
+    """`count` new strategies by the methods of these that evaluate none; fewer where they hold no more."""
     if not names or count < 1:
         return
     made: dict[str, list[Strategy]] = {}
@@ -164,7 +167,7 @@ def _draw(book: _Book, names: Sequence[str], count: int) -> None:
     for name, strategies in made.items():
         evaluator = Evaluator(book.request, name)
         evaluator.run(strategies)
-        book.add(name, strategies, evaluator, drawn=True)
+        book.add(name, strategies, evaluator, drawn=name == "systematic")
 
 
 def _taken(book: _Book, source: str, count: int, known: set[str]) -> list[Strategy]:

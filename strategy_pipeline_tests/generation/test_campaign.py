@@ -9,11 +9,11 @@ import pytest
 
 from strategy_pipeline.backtest import backtest
 from strategy_pipeline.errors import StrategyError
-from strategy_pipeline.generation import Campaign, SearchSettings, SystematicGenerator, campaign
+from strategy_pipeline.generation import Campaign, PairsGenerator, SearchSettings, SystematicGenerator, campaign
 from strategy_pipeline.generation.protocol import Request
 from strategy_pipeline.market import Bars
 from strategy_pipeline.strategies import FAMILIES
-from strategy_pipeline_tests.generation.markets import market, named_series
+from strategy_pipeline_tests.generation.markets import market, named_series, tied_market
 
 PLAIN = ("momentum", "mean_reversion", "breakout", "trend", "volatility", "cross_asset", "ensemble")
 
@@ -39,6 +39,15 @@ def test_the_budget_is_shared_by_all_methods_and_not_exceeded(made: Campaign) ->
     assert len(made.strategies) >= 140
     assert {"systematic", "genetic", "ml_driven", "ensemble"} <= set(made.trials)
     assert 0.55 * 150 <= len(made.draws) <= 0.7 * 150
+
+
+def test_what_prices_chose_is_no_draw() -> None:
+    """Pairs are screened on the prices of training: their returns there prove nothing, and they have no vote."""
+    tied = tied_market(3000, half_life=24.0)
+    made = campaign(60, tied, PLAIN, ["systematic", "pairs", "genetic"], seed=4, search=SearchSettings(workers=1))
+    own = {strategy.id for strategy in islice(PairsGenerator().stream(Request(tied, PLAIN, seed=4)), made.trials["pairs"])}
+    assert len(own) == made.trials["pairs"] > 0 and own <= set(made.ids) and not own & made.draws
+    assert len(made.draws) == made.trials["systematic"]
 
 
 def test_every_trial_is_reported_before_it_counts(made: Campaign, reported: dict[str, list[str]]) -> None:
@@ -79,6 +88,12 @@ def test_a_very_small_campaign_only_draws(bars: Bars) -> None:
     made = campaign(5, bars, PLAIN, search=SearchSettings(workers=1))
     assert len(made.strategies) == 5 and made.draws == set(made.ids)
     assert made.returns.shape == (5, 120)
+
+
+def test_methods_that_can_make_nothing_are_refused(bars: Bars) -> None:
+    for count, methods in ((20, ["genetic"]), (5, ["ensemble", "ml_driven"]), (20, ["pairs"])):
+        with pytest.raises(StrategyError, match=f"in {count} trials, was none.*name systematic as well"):
+            campaign(count, bars, PLAIN, methods, search=SearchSettings(workers=1))
 
 
 def test_seeds_are_evaluated_too(bars: Bars) -> None:
