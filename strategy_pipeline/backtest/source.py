@@ -18,7 +18,7 @@ from strategy_pipeline.backtest.kept import Comparison, KeptBank
 from strategy_pipeline.backtest.needs import Needs, connected
 from strategy_pipeline.backtest.plan import RULES, Literal, Plan, is_number
 from strategy_pipeline.compute import lasting_memory, map_shards, worker_count
-from strategy_pipeline.errors import PipelineError, StrategyError
+from strategy_pipeline.errors import PipelineError
 from strategy_pipeline.indicators import Bank, Number, Value
 from strategy_pipeline.strategies import value_text
 
@@ -46,7 +46,7 @@ class Source:
     def __init__(self, bank: Bank, plan: Plan, on_the_fly: np.ndarray) -> None:
         """on_the_fly : bool (n strategies,), those whose kernel makes comparisons of ranks itself, where nobody else needs them."""
         self.bank, self.plan = bank, plan
-        self.errors: dict[Value, PipelineError] = {}
+        self.errors: dict[Value, str] = {}  # texts: an error itself would hold on to the frames it came through, and these to us
         n_symbols, n_bars = bank.bars.close.shape
         self._shape = (n_symbols, -(-n_bars // 64))
         kept = self._remembered()
@@ -293,9 +293,9 @@ class Source:
                 try:
                     found[value] = frozen(self.bank.evaluate(value))
                 except PipelineError as error:
-                    self.errors[value] = error
+                    self.errors[value] = str(error)
                 except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # an indicator of the user's own
-                    self.errors[value] = StrategyError(f"Expected {value_text(value)} to be computed, was {type(error).__name__}: {error}")
+                    self.errors[value] = f"Expected {value_text(value)} to be computed, was {type(error).__name__}: {error}"
             return found
 
 

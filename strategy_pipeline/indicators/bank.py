@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
 import numpy as np
 
@@ -72,12 +73,18 @@ class Bank:
         self._disk = _opened(cache)
         self._seen: dict[str, Array] = {}  # by timeframe: the bar there that each of ours knows
         self._digests: dict[str, str] = {}  # of fields and named series, for the disk's keys
-        self._parent: Bank | None = None  # of a bank of one symbol: the bank of all symbols on the same bars
-        self._base: Bank | None = None  # of a bank on a higher timeframe: the bank it serves
+        # Weak, so that a bank and what it remembers go with the last who holds it, without waiting for the garbage collector,
+        # which counts objects and not their gigabytes.
+        self._above: ref[Bank] | None = None
         self._timeframes: dict[str, Bank] = {}
         self._symbols: dict[str, Bank] = {}
         self._present = np.isfinite(bars.close)
         self._seconds = np.asarray(bars.times).astype("datetime64[s]").astype(np.int64).astype(np.float64)
+
+    @property
+    def _parent(self) -> Bank | None:
+        """Of a bank of one symbol, which is only used through it: the bank of all symbols on the same bars."""
+        return None if self._above is None else self._above()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -236,7 +243,7 @@ class Bank:
                     f"from coarser bars; read the bars at {timeframe}."
                 )
             bank = Bank(self.bars.resample(timeframe), workers=self.workers)
-            bank._store, bank._disk, bank._base = self._store, self._disk, self
+            bank._store, bank._disk = self._store, self._disk
             at = operations.known_at(np.asarray(self.bars.available_at), np.asarray(bank.bars.available_at))
             bank._named = {name: operations.gather(values, at) for name, values in self._named.items()}
             self._timeframes[timeframe] = bank
@@ -252,7 +259,7 @@ class Bank:
                 )
             row = self.bars.symbols.index(symbol)
             bank = Bank(self.bars.select((symbol,)), workers=self.workers)
-            bank._store, bank._disk, bank._parent = self._store, self._disk, self
+            bank._store, bank._disk, bank._above = self._store, self._disk, ref(self)
             bank._named = {name: np.ascontiguousarray(values[row : row + 1]) for name, values in self._named.items()}
             self._symbols[symbol] = bank
         return self._symbols[symbol]

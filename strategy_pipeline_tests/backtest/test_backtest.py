@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +86,36 @@ def test_every_distinct_series_and_literal_is_computed_once(world, monkeypatch) 
 
     alone.evaluate_many(list(dict.fromkeys(value for strategy in population for value in values_of(strategy))))
     assert banks[0].computed == alone.computed
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_memory_of_a_run_goes_with_the_run(world, monkeypatch, lost: bool) -> None:
+    """Its bank and bit rows do not wait for the garbage collector, which counts objects and not their gigabytes."""
+    bars, series, population = world
+    other = parse(f"momentum on * 1h\nenter long when ema(close, 9)@4h > sma(close, 5)@{bars.symbols[0]}\nsize all_in")
+    population = [*population[:40], other]
+    made = {engine.Bank: [], engine.Source: []}
+
+    def noted(kind):
+        def make(*args, **options):
+            one = kind(*args, **options)
+            made[kind].append(ref(one))
+            return one
+
+        return make
+
+    for name, kind in (("Bank", engine.Bank), ("Source", engine.Source)):
+        monkeypatch.setattr(engine, name, noted(kind))
+    known = {} if lost else series
+    backtest(population, bars, series=known, workers=1)  # what is compiled or loaded the first time may hold on to frames
+    gc.collect()
+    gc.disable()
+    try:
+        result = backtest(population, bars, series=known, workers=1)
+        assert bool(result.failures) == lost
+        assert [[one() for one in kind] for kind in made.values()] == [[None, None], [None, None]]
+    finally:
+        gc.enable()
 
 
 def test_daily_returns_are_the_equal_mean_over_listed_symbols(world, result) -> None:

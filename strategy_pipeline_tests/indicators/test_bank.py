@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from weakref import ref
+
 import numpy as np
 import pytest
 import talib
@@ -229,3 +232,21 @@ def test_what_a_value_is_made_of_is_told_with_its_bytes(whole):
         seen.add(node)
     parts, size = found[id(bank), value]
     assert len(parts) == 2 and size == nbytes
+
+
+def test_a_bank_and_what_it_remembers_go_with_the_last_who_holds_it(whole):
+    """Also with banks for other timeframes and symbols: a garbage collector that has little to count would keep gigabytes."""
+    values = [term("sma", length=9), Series("atr", (), (5.0,), timeframe="4h"), Series("close", symbol=whole.symbols[1]), term("beta")]
+    values += [Series("cross_rank", (), (), symbol=whole.symbols[1], timeframe="4h")]
+    Bank(whole, workers=1).evaluate_many(values)  # what is compiled or loaded the first time may hold on to frames
+    gc.collect()
+    gc.disable()
+    try:
+        bank = Bank(whole, workers=1)
+        bank.evaluate_many(values)
+        assert bank._timeframes and bank._symbols and bank._timeframes["4h"]._symbols
+        left = [ref(bank), ref(bank._store), *map(ref, bank._timeframes.values()), *map(ref, bank._symbols.values())]
+        del bank
+        assert [one() for one in left] == [None] * len(left)
+    finally:
+        gc.enable()
