@@ -31,7 +31,7 @@ SIZES = {
     "price_histories": "price histories in the robustness score",
 }
 GATE = {
-    "gate_top": ("top", "how many candidates are looked at, the best of training first"),
+    "gate_top": ("top", "how many candidates get a look at validation; training alone decides which"),
     "gate_level": ("level", "the chance that a search promotes anything where nothing has an edge; lower is stricter"),
     "gate_robustness": ("min_robustness", "see [the score](robustness.md#the-score); 0 asks for none"),
 }

@@ -129,7 +129,11 @@ def best_candidate(inputs: ReportInputs) -> str:
     drawn = line_chart(days, equity, show=_growth, height=300, mark_from=inputs.validation_start, mark=mark, log=wide)
     below = line_chart(days, falls[:2], show=percent(0), height=120, mark_from=inputs.validation_start, fill=True, legend=False)
     lead = "Growth of 1 after fees and slippage" + (", logarithmic. " if wide else ". ")
-    lead += "What lies before the shaded part chose the strategy and flatters it; judge the shaded part." if inputs.validation_start else ""
+    lead += (
+        "What lies before the shaded part helped to choose the strategy and flatters it; judge the shaded part."
+        if inputs.validation_start
+        else ""
+    )
     months = _monthly(days, returns.iloc[:, 0].to_numpy(dtype=float))
     body = f"{drawn}<h3>Drawdown</h3>{below}<h3>Return by month: {html.escape(names[0])}</h3>{months}"
     return section("curve", f"Best candidate: {names[0]}", body, lead)
@@ -189,7 +193,7 @@ def leaderboard(inputs: ReportInputs) -> str:
         Column("state", "State", lambda state: badge(str(state), str(state)), "State in the strategy book", left=True),
         Column("sharpe_validation", "Sharpe", number(2), "Out of sample (validation), annual"),
         Column("interval", "90 %", str, "Bootstrap interval of the out-of-sample Sharpe ratio"),
-        Column("sharpe_train", "in training", number(2), "In-sample Sharpe ratio: it chose the strategy, so it flatters it"),
+        Column("sharpe_train", "in training", number(2), "In-sample Sharpe ratio: it helped to choose the strategy, so it flatters it"),
         Column("t_stat", "t", number(2), "t statistic of the mean daily return over both spans"),
         Column("dsr", "DSR", number(2), "Deflated Sharpe ratio: probability that the Sharpe ratio beats the best of as many lucky trials"),
         Column("pbo", "PBO", number(2), "Probability of backtest overfitting of the search it came from"),
@@ -291,12 +295,15 @@ def reading(inputs: ReportInputs) -> str:
     """The words the page uses."""
     terms = [
         ("Tried", "Every strategy that any search ever evaluated counts, since the best of many looks good by luck."),
-        ("Look at validation", "The few best distinct strategies of training are tried once on days that no search saw."),
+        ("Look at validation", "A few distinct strategies, chosen on training days alone, are tried once on days that no search saw."),
         (
             "StepM p",
             "Chance of a result this good on validation without any edge, corrected for all that were looked at (Romano and Wolf 2005).",
         ),
-        ("t", "Mean daily return over its standard error, both spans together; the bar is far above 2 because so many were tried."),
+        (
+            "t",
+            "Mean daily return over its standard error, both spans together; far above 2 by luck alone, since training helped to choose.",
+        ),
         ("DSR", "Deflated Sharpe ratio (Bailey and López de Prado 2014): near 1 is evidence of an edge, near 0 is what luck produces."),
         ("PBO", "How often the best of training falls below the median elsewhere; above one half, the search picks noise."),
         ("Watchlist", "Made money out of sample but failed a test: followed on paper, never traded."),
