@@ -120,4 +120,4 @@ def test_bare_sentences_have_both_sides_every_symbol_and_no_trimmings(bars: Bars
     for strategy in made:
         assert strategy.enter_long is not None and strategy.enter_short is not None
         assert strategy.stop is strategy.take is strategy.trail is strategy.breakeven is strategy.cooldown is None
-        assert strategy.size.kind == "all_in" and (strategy.symbols == ("*",) or strategy.against is not None or len(bars.symbols) == 2)
+        assert strategy.size.kind == "all_in" and strategy.symbols == ("*",)

@@ -8,7 +8,7 @@ import pytest
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.generation import generate, operators
 from strategy_pipeline.rng import generator
-from strategy_pipeline.strategies import And, Strategy, parameters, parse, parse_condition, problems, rules
+from strategy_pipeline.strategies import And, Strategy, parameters, parse, parse_condition, parse_value, problems, rules
 from strategy_pipeline.strategies.traverse import comparisons, size
 from strategy_pipeline_tests.generation.markets import SERIES, market
 
@@ -22,6 +22,7 @@ OPERATORS = {
     "limits": lambda parent, rng: operators.mutate_limits(parent, rng, SERIES),
     "hoist": lambda parent, rng: operators.mutate_hoist(parent, rng, SERIES),
     "size": lambda parent, rng: operators.mutate_size(parent, rng, SERIES),
+    "symbols": lambda parent, rng: operators.mutate_symbols(parent, ("BTC/USDT", "ETH/USDT", "SOL/USDT"), rng, SERIES),
     "recombine": lambda parent, rng: operators.recombine(parent, PARENTS[int(rng.integers(60))], rng, SERIES),
 }
 
@@ -36,7 +37,7 @@ def test_children_are_valid_bounded_and_read_back(name: str) -> None:
         assert problems(child, SERIES) == []
         assert max(map(size, rules(child).values())) <= operators.LARGEST
         assert parse(child.text) == child
-        kept = ("family", *(() if name == "recombine" else ("symbols",)), "timeframe", "against")
+        kept = ("family", *(() if name in ("recombine", "symbols") else ("symbols",)), "timeframe", "against")
         assert [getattr(child, name) for name in kept] == [getattr(parent, name) for name in kept]
     assert changed >= (20 if name == "hoist" else 54)
 
@@ -72,8 +73,12 @@ def test_values_are_replaced_by_values_of_their_kind_only() -> None:
     mother = parse("momentum on * 1h\nenter long when close > ema(close, 50)")
     father = parse("momentum on * 1h\nenter long when rsi(14) < 30 and volume > sma(volume, 20) and wma(close, 9) > hma(close, 9)")
     rng = np.random.default_rng(1)
-    for _ in range(30):
-        assert problems(operators.crossover(mother, father, rng)) == []
+    children = [operators.crossover(mother, father, rng) for _ in range(30)]
+    assert all(problems(child) == [] for child in children)
+    entries = {child.text.splitlines()[1].removeprefix("enter long when ") for child in children}
+    # One average in place of the other, in a rule and in an average; no oscillator and no volume against a price.
+    assert {"close > wma(close, 9)", "close > ema(hma(close, 9), 50)"} <= entries
+    assert not any("rsi" in entry or "volume" in entry for entry in entries if "ema" in entry)
 
 
 def test_parameter_mutation_keeps_the_structure_and_the_ranges() -> None:
@@ -103,9 +108,16 @@ def test_subtree_mutation_needs_donors() -> None:
 
 
 def test_put_replaces_exactly_one_place() -> None:
-    condition = parse_condition("ema(close, 10) > ema(close, 50) and rsi(14) > 55")
-    for path, node in operators.places(condition):
+    condition = parse_condition("ema(close, 10) > ema(close, 50) and not rsi(14) > 55 and close + open > lowest(low, 20)")
+    places = list(operators.places(condition))
+    assert len(places) > 15
+    for path, node in places:
         assert operators.put(condition, path, node) == condition
+        new = parse_condition("volume > 7") if isinstance(node, operators._CONDITIONS) else parse_value("volume")
+        found = dict(operators.places(operators.put(condition, path, new)))
+        assert found[path] == new
+        beside = [(other, kept) for other, kept in places if other[: len(path)] != path and path[: len(other)] != other]
+        assert all(found[other] == kept for other, kept in beside)
 
 
 def test_limits_are_given_changed_and_dropped() -> None:
