@@ -302,10 +302,9 @@ def run_promotion_audit(
         workspace.observer = progress
         run_missing(workspace, "bars", day)
     bars = workspace.bars(day)
-    asked = any(value is not None for value in (settings.gate_top, settings.gate_level, settings.gate_robustness))
-    gate = gate_of(workspace) if asked else None
+    gate = gate_of(workspace)
     if journal is None:
-        content = repr((bars.fingerprint, strategies, settings.seed, strengths, methods, costs_of(workspace), *([gate] if gate else [])))
+        content = repr((bars.fingerprint, strategies, settings.seed, strengths, methods, costs_of(workspace), gate))
         journal = workspace.folder / "audit" / f"{what}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.jsonl"
 
     def said(done: int, of: int) -> None:

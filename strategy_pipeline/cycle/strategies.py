@@ -11,7 +11,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -360,17 +360,18 @@ def everything_run(workspace: Workspace, day: dt.date) -> tuple[Results, dict[st
 
 
 def gate_of(workspace: Workspace) -> Gate:
-    """The gate, with what the settings change of it."""
+    """The gate, with what the settings change of it; a level above its ceiling on validation lifts that too."""
     from strategy_pipeline.selection import Gate
 
     settings = workspace.settings
     given = {"top": settings.gate_top, "level": settings.gate_level, "min_robustness": settings.gate_robustness}
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return Gate(resamples=settings.sizes.bootstrap, **changed)
+    gate = Gate(resamples=settings.sizes.bootstrap, **changed)
+    return replace(gate, validation_level=max(gate.level, gate.validation_level))
 
 
 def evidence(workspace: Workspace, day: dt.date) -> StageReport:
-    """The few best of training get one look at untouched validation; the verdict says what each lacks.
+    """A few strategies, chosen on training alone, get one look at untouched validation; the verdict says what each lacks.
 
     What the book tested before, or what moves with it, gets none: a look would prove, or refute, the same idea again.
     """
@@ -395,7 +396,7 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     made = workspace.lake.read(population_path(day), columns=["strategy_id", "drawn"])
     options["draws"] = set(made["strategy_id"][made["drawn"]]) & set(options["ids"])
     gate = gate_of(workspace)
-    looked_at = [item.strategy_id for item in select(train, held_out, gate=gate, **options).evidence]
+    looked_at = [item.strategy_id for item in select(train, held_out, gate=gate, n_blocks=0, **options).evidence]
     if looked_at:
         members = [Strategy.from_json(json.loads(texts[i])) for i in looked_at]
         robustness, stressed = stability(workspace, run(workspace, day, members, until=cut.train_end), looked_at, seed)
