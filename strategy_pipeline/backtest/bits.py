@@ -18,7 +18,6 @@ from numba.extending import intrinsic
 
 GREATER, LESS, GREATER_EQUAL, LESS_EQUAL, ABOVE, BELOW, NOT_ABOVE, NOT_BELOW = range(8)
 AND, OR = -1, -2  # program steps; a step of 0 or more pushes that row
-MAX_DEPTH = 64  # of a rule's stack
 
 
 @intrinsic
@@ -267,7 +266,7 @@ def evaluate_rule(rows: np.ndarray, symbol: int, program: np.ndarray, stack: np.
     """Leave in stack[0] the bars at which a rule is true; an empty program is never true.
 
     rows : uint64 (n_rows, n_symbols, n_words); program : int32 steps in postfix order;
-    stack : uint64 (MAX_DEPTH + 1, n_words), overwritten
+    stack : uint64 (plan.depth + 1, n_words), overwritten
     """
     n_words = rows.shape[2]
     if program.size == 0:

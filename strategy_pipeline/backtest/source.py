@@ -17,7 +17,7 @@ from strategy_pipeline.backtest.arena import frozen
 from strategy_pipeline.backtest.kept import Comparison, KeptBank
 from strategy_pipeline.backtest.needs import Needs, connected
 from strategy_pipeline.backtest.plan import RULES, Literal, Plan, is_number
-from strategy_pipeline.compute import lasting_memory, map_shards, worker_count
+from strategy_pipeline.compute import ShardError, lasting_memory, map_shards, worker_count
 from strategy_pipeline.errors import PipelineError
 from strategy_pipeline.indicators import Bank, Number, Value
 from strategy_pipeline.strategies import value_text
@@ -26,6 +26,7 @@ LARGE_BYTES = 1 << 20  # of a series: where fresh memory costs more than what is
 AUX_BYTES = 128 << 20  # ATRs and volatilities kept at once, and those of a block
 SERIES_AT_ONCE, SERIES_BYTES = 512, 384 << 20  # series computed for the literals compared at once
 PLANE_BYTES = 128 << 20  # ranks kept
+OWN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)  # failures of an indicator of the user's own
 # Rough costs in ns a bar, which only choose between two ways to the same bits: a pair of numbers compared, a series ranked,
 # two neighbours exchanged.
 PAIR, SERIES, EXCHANGE = 0.45, 6.0, 5.0
@@ -287,16 +288,22 @@ class Source:
         """The series of values; those that cannot be had are in `errors`, by the value asked for."""
         try:
             return dict(zip(values, map(frozen, self.bank.evaluate_many(values)), strict=True))
-        except PipelineError:
+        except (PipelineError, *OWN):
             found = {}
             for value in values:
                 try:
                     found[value] = frozen(self.bank.evaluate(value))
-                except PipelineError as error:
-                    self.errors[value] = str(error)
-                except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # an indicator of the user's own
-                    self.errors[value] = f"Expected {value_text(value)} to be computed, was {type(error).__name__}: {error}"
+                except (PipelineError, *OWN) as error:
+                    self.errors[value] = _why(value, error)
             return found
+
+
+def _why(value: Value, error: BaseException) -> str:
+    if isinstance(error, ShardError) and error.__cause__ is not None:  # as threads say it; one thread has the failure itself
+        error = error.__cause__
+    if isinstance(error, PipelineError):
+        return str(error)
+    return f"Expected {value_text(value)} to be computed, was {type(error).__name__}: {error}"
 
 
 def _compare_one(work: tuple[Any, ...]) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from strategy_pipeline.backtest import METRICS, RETURN_METRICS, Costs, backtest, engine, metrics_from_returns, source
 from strategy_pipeline.errors import InvalidBarsError, NoDataError, PipelineError, SettingsError, StrategyError, UnknownSymbolError
-from strategy_pipeline.indicators import Bank, Number, Series
+from strategy_pipeline.indicators import Bank, Number, Output, Series, indicator
+from strategy_pipeline.indicators.registry import unregister
 from strategy_pipeline.rng import generator
 from strategy_pipeline.strategies import Compare, Strategy, parse
 from strategy_pipeline_tests.backtest.worlds import make_bars, make_series, make_strategy
@@ -62,6 +63,23 @@ def test_a_bank_kept_for_the_next_run_changes_no_bit_and_must_be_of_the_same_bar
     for other in (Bank(bars.through(bars.times[600]), series=None), Bank(bars, series=None)):
         with pytest.raises(SettingsError, match="Expected a bank of the bars and series given"):
             backtest(population[:5], bars, series=series, bank=other)
+
+
+@pytest.mark.parametrize("failure", [ValueError, RuntimeError, IndexError])
+def test_an_indicator_of_ones_own_that_fails_stops_its_strategies_alone_on_any_number_of_threads(world, failure: type[Exception]) -> None:
+    @indicator("furious", family="momentum", inputs=("series",), params=(), outputs=(Output("value", "ratio"),), warmup=1, source="a test")
+    def furious(series: np.ndarray) -> np.ndarray:
+        raise failure("not today")
+
+    try:
+        own, other = (parse(f"momentum on * 1h\nenter long when {x} > close\nsize all_in") for x in ("furious(close)", "sma(close, 5)"))
+        found = [backtest([own, other], world[0], workers=workers) for workers in (1, 2)]
+    finally:
+        unregister("furious")
+    for result in found:
+        assert result.strategy_ids == (other.id,)
+        reason = f"Expected furious(close) to be computed, was {failure.__name__}: not today"
+        assert result.failures == {own.id: f"strategy {own.id}: enter_long: {reason}"}
 
 
 def test_every_distinct_series_and_literal_is_computed_once(world, monkeypatch) -> None:
