@@ -120,7 +120,7 @@ def _list(words: np.ndarray, n_bars: int, entries: np.ndarray, exits: np.ndarray
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _next(row: np.ndarray, position: np.uint64, end: np.uint64) -> np.uint64:
-    """The first set bit from `position` on, or `end`."""
+    """`bits.next_set` on unsigned positions, as all of the walk has them: an index that cannot be negative is not asked whether it is."""
     if position >= end:
         return end
     w = position >> np.uint64(6)

@@ -15,7 +15,7 @@ from typing import Any
 # it comes from a heap, of which up to KEPT free bytes stay, and which grows by GROWN bytes at least.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 MAPPED, KEPT, GROWN = 32 << 20, 1 << 30, 64 << 20
-USUAL = 2 * MAPPED  # what glibc comes to keep by itself once arrays of that size have been freed
+USUAL, PADDED = 2 * MAPPED, 128 << 10  # what glibc comes to by itself once arrays of that size have been freed
 
 _lock = threading.Lock()
 _inside = 0
@@ -44,7 +44,7 @@ def lasting_memory() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
-                _set(library, USUAL, 0)
+                _set(library, USUAL, PADDED)
                 library.malloc_trim(0)
 
 

@@ -43,6 +43,13 @@ def test_memory_is_kept_inside_and_given_back_at_the_end(library: Library) -> No
     assert kept(library) == [memory.KEPT, memory.USUAL] and library.asked[-1] == ("trim", 0, 0)
 
 
+def test_afterwards_the_allocator_is_set_as_glibc_would_have_come_to_be(library: Library) -> None:
+    """M_MMAP_THRESHOLD at its dynamic maximum, M_TRIM_THRESHOLD twice that, M_TOP_PAD at its default (mallopt(3))."""
+    with lasting_memory():
+        pass
+    assert library.asked[-4:-1] == [("set", -3, 32 << 20), ("set", -1, 64 << 20), ("set", -2, 128 * 1024)]
+
+
 def test_the_last_to_leave_gives_back(library: Library) -> None:
     with lasting_memory():
         with lasting_memory():
