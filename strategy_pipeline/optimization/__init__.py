@@ -11,11 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from strategy_pipeline.optimization.journal import SAMPLERS
     from strategy_pipeline.optimization.objective import OBJECTIVES, Folds, OptimizationError
+    from strategy_pipeline.optimization.plan import MOST_TRIALS, SearchPlan, plan_search
     from strategy_pipeline.optimization.search import Study, optimize
 
-_HOME = {"OBJECTIVES": "objective", "Folds": "objective", "OptimizationError": "objective", "Study": "search", "optimize": "search"}
-__all__ = ["OBJECTIVES", "Folds", "OptimizationError", "Study", "optimize"]
+_HOME = {
+    "MOST_TRIALS": "plan", "OBJECTIVES": "objective", "SAMPLERS": "journal", "Folds": "objective", "OptimizationError": "objective",
+    "SearchPlan": "plan", "Study": "search", "optimize": "search", "plan_search": "plan",
+}  # fmt: skip
+__all__ = ["MOST_TRIALS", "OBJECTIVES", "SAMPLERS", "Folds", "OptimizationError", "SearchPlan", "Study", "optimize", "plan_search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -110,16 +110,33 @@ def sampler_of(name: str, seed: int, key: str, batch: int, batch_size: int) -> A
 
     number = derive_seed(seed, "optimization", key, batch) % 2**32
     started = min(2 * batch_size, 20)
-    if name == "nsga2":
-        return optuna.samplers.NSGAIISampler(population_size=max(batch_size, 2), seed=number)
-    if name == "nsga3":
-        return optuna.samplers.NSGAIIISampler(population_size=max(batch_size, 2), seed=number)
+    if name in ("nsga2", "nsga3"):
+        return _breeding(name, seed, key, number, max(batch_size, 2))
     if name == "gp":
         return optuna.samplers.GPSampler(n_startup_trials=started, deterministic_objective=True, seed=number)
     if name == "cmaes":
         return optuna.samplers.RandomSampler(seed=number)
     # Two batches at random before the model has a say; `constant_liar` keeps a batch from proposing one point many times.
     return optuna.samplers.TPESampler(n_startup_trials=started, multivariate=True, constant_liar=True, seed=number)
+
+
+def _breeding(name: str, seed: int, key: str, number: int, size: int) -> Any:
+    """NSGA-II or NSGA-III whose parents of a generation are the same whenever they are asked for.
+
+    Optuna chooses them once, with the numbers of the batch that needs them first, and notes them beside the trials; a study rebuilt
+    after a kill has lost that note, and would choose others with the numbers of a later batch.
+    """
+    import optuna
+
+    kind: Any = optuna.samplers.NSGAIISampler if name == "nsga2" else optuna.samplers.NSGAIIISampler
+
+    class Breeding(kind):  # type: ignore[misc]
+        def select_parent(self, study: optuna.Study, generation: int) -> list[optuna.trial.FrozenTrial]:
+            drawn_from = derive_seed(seed, "parents", key, generation) % 2**32
+            chosen = kind.select_parent(Breeding(population_size=size, seed=drawn_from), study, generation)
+            return sorted(chosen, key=lambda trial: trial.number)
+
+    return Breeding(population_size=size, seed=number)
 
 
 @contextlib.contextmanager

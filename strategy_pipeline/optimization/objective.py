@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from strategy_pipeline.backtest import metrics_from_returns
 from strategy_pipeline.errors import PipelineError
 from strategy_pipeline.resampling import walk_forward_splits
+from strategy_pipeline.strategies.naming import near
 
 # Objective -> whether more is better.
 OBJECTIVES = {"sharpe": True, "sortino": True, "calmar": True, "omega": True, "max_drawdown": False}
@@ -70,10 +71,12 @@ def median_over_folds(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def checked_objectives(objective: str | Sequence[str]) -> tuple[str, ...]:
     """One or several objectives as a tuple; `OptimizationError` for one that is unknown or repeated."""
-    names = (objective,) if isinstance(objective, str) else tuple(objective)
-    unknown = [name for name in names if name not in OBJECTIVES]
-    if unknown or not names or len(set(names)) != len(names):
+    names = (objective,) if isinstance(objective, str) or not isinstance(objective, Iterable) else tuple(objective)
+    said = [str(name) for name in names]
+    unknown = [name for name in said if name not in OBJECTIVES]
+    if unknown or not names or len(set(said)) != len(said):
+        hint = near(unknown[0], OBJECTIVES) if unknown else ""
         raise OptimizationError(
-            f"Expected distinct objectives of {', '.join(OBJECTIVES)}, was {', '.join(names) or 'none'}; name one or more"
+            f"Expected distinct objectives of {', '.join(OBJECTIVES)}, was {', '.join(said) or 'none'}{hint}; name one or more"
         )
-    return names
+    return tuple(said)

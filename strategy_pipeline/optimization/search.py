@@ -23,11 +23,11 @@ from strategy_pipeline.optimization.objective import (
     OBJECTIVES,
     Folds,
     OptimizationError,
-    checked_objectives,
     fold_values,
     median_over_folds,
     values_of,
 )
+from strategy_pipeline.optimization.plan import plan_search
 from strategy_pipeline.strategies import Parameter, Strategy, parameters, with_parameters
 
 if TYPE_CHECKING:
@@ -110,20 +110,11 @@ def optimize(
     progress
         Called with (trials done, trials) after each batch.
 
-    A strategy without parameters is returned as it is, with one trial. `OptimizationError` for too few days, an
-    unknown objective or sampler, or a strategy that cannot be run.
+    A strategy without parameters is returned as it is, with one trial. `OptimizationError` for too few days, what `plan_search`
+    refuses, or a strategy that cannot be run.
     """
-    names = checked_objectives(objective)
-    folds = folds or Folds()
-    sampler = sampler or ("tpe" if len(names) == 1 else "nsga2")
-    if sampler not in journal.SAMPLERS:
-        raise OptimizationError(f"Expected a sampler of {', '.join(journal.SAMPLERS)}, was {sampler!r}; leave it out for the default")
-    if len(names) > 1 and (prune or sampler == "cmaes"):
-        raise OptimizationError(
-            f"Expected one objective with {'pruning' if prune else 'cmaes'}, was {', '.join(names)}; name one, or use nsga2 or nsga3"
-        )
-    if trials < 1 or batch < 1:
-        raise OptimizationError(f"Expected at least 1 trial and a batch of at least 1, was {trials} and {batch}; raise them")
+    plan = plan_search(trials=trials, objective=objective, sampler=sampler, batch=batch, prune=prune)
+    names, sampler, folds = plan.objective, plan.sampler, folds or Folds()
     space = parameters(strategy)
     sizes = [min(batch, trials - start) for start in range(0, trials, batch)] if space else [1]
     run = _Evaluation(bars, names, folds, costs or Costs(), fill, series, workers, prune, funding)
@@ -299,6 +290,8 @@ def _key(strategy: Strategy, run: _Evaluation, sampler: str, batch: int, seed: i
     digest.update(repr((_VERSION, run.bars.fingerprint, run.names, run.folds, run.costs, run.fill, sampler, batch, seed)).encode())
     if run.prune:
         digest.update(b"prune")
+    if sampler in ("nsga2", "nsga3"):
+        digest.update(b"parents by generation")
     for name, values in sorted((run.series or {}).items()):
         digest.update(name.encode() + np.ascontiguousarray(values, dtype=np.float64).tobytes())
     if run.funding is not None:

@@ -8,36 +8,18 @@ import pandas as pd
 import pytest
 
 from strategy_pipeline.backtest import Costs, backtest
-from strategy_pipeline.market import Bars
-from strategy_pipeline.optimization import Folds, OptimizationError, optimize, search
+from strategy_pipeline.optimization import Folds, OptimizationError, optimize, plan_search, search
 from strategy_pipeline.optimization.objective import fold_values, median_over_folds
 from strategy_pipeline.strategies import parameters, parse
-
-TEXT = """trend on * 1h
-enter long when crosses_above(sma(close, 20), sma(close, 50))
-exit when crosses_below(sma(close, 20), sma(close, 50))
-stop 3%, take 6%
-size all_in"""
-
-
-def make_bars(n_days: int = 160, seed: int = 0) -> Bars:
-    """Two symbols whose hourly returns trend slowly, so that averages have something to find."""
-    rng = np.random.default_rng(seed)
-    n = 24 * n_days
-    drift = 0.0015 * np.sign(np.sin(np.arange(n) / 120.0 + np.array([[0.0], [1.0]])))
-    close = 100 * np.exp(np.cumsum(drift + 0.006 * rng.standard_normal((2, n)), axis=1))
-    open_ = np.concatenate([close[:, :1], close[:, :-1]], axis=1)
-    high, low = np.maximum(open_, close) * 1.001, np.minimum(open_, close) * 0.999
-    times = np.datetime64("2024-01-01", "ns") + np.arange(n) * np.timedelta64(1, "h")
-    return Bars(("AAA/USDT", "BBB/USDT"), "1h", times, open_, high, low, close, np.ones_like(close))
+from strategy_pipeline_tests.optimization.markets import TEXT, make_bars
 
 
 @pytest.fixture(scope="module")
-def bars() -> Bars:
+def bars():
     return make_bars()
 
 
-def tune(bars: Bars, storage=None, **options):
+def tune(bars, storage=None, **options):
     options = {"trials": 12, "batch": 4, "seed": 5, "workers": 1} | options
     return optimize(parse(TEXT), bars, storage=storage, **options)
 
@@ -80,14 +62,8 @@ def test_a_killed_search_ends_as_one_never_killed(bars, tmp_path, monkeypatch, o
     killed_and_resumed(bars, tmp_path, monkeypatch, where, objective=objective)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"sampler": "cmaes"}, {"sampler": "gp", "trials": 10}, {"sampler": "nsga3", "objective": ("sharpe", "max_drawdown", "omega")},
-     {"prune": True, "trials": 24, "batch": 8}],
-    ids=lambda options: options.get("sampler", "pruned"),
-)  # fmt: skip
-def test_every_sampler_repeats_itself_and_survives_a_kill(bars, tmp_path, monkeypatch, options):
-    killed_and_resumed(bars, tmp_path, monkeypatch, "telling", **options)
+def test_a_pruned_search_survives_a_kill(bars, tmp_path, monkeypatch):
+    killed_and_resumed(bars, tmp_path, monkeypatch, "telling", prune=True, trials=24, batch=8)
 
 
 def killed_and_resumed(bars, tmp_path, monkeypatch, where, **options):
@@ -160,13 +136,32 @@ def test_a_fold_without_a_trade_is_left_out_of_the_median_and_too_many_make_it_u
     assert np.isnan(fold_values(np.zeros((1, 200)), "sharpe", Folds())).all()
 
 
-def test_what_cannot_be_searched_is_refused(bars):
-    for wrong, message in [({"objective": "luck"}, "was luck"), ({"objective": ()}, "was none"), ({"trials": 0}, "at least 1 trial"),
-                           ({"sampler": "grid"}, "tpe, nsga2, nsga3, gp, cmaes, was 'grid'"),
-                           ({"sampler": "cmaes", "objective": ("sharpe", "calmar")}, "one objective with cmaes"),
-                           ({"prune": True, "objective": ("sharpe", "calmar")}, "one objective with pruning")]:  # fmt: skip
-        with pytest.raises(OptimizationError, match=message):
-            tune(bars, **wrong)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"objective": "luck"}, "was luck"), ({"objective": ()}, "was none"), ({"objective": "sharp"}, "near: sharpe"),
+        ({"objective": ("sharpe", "sharpe")}, "distinct"), ({"objective": 7}, "was 7"),
+        ({"objective": ("sharpe", None)}, "was sharpe, None"),
+        ({"sampler": "grid"}, "tpe, nsga2, nsga3, gp, cmaes, was 'grid'"), ({"sampler": "nsga"}, "near: nsga"), ({"sampler": ""}, "was ''"),
+        ({"sampler": "cmaes", "objective": ("sharpe", "calmar")}, "one objective with cmaes"),
+        ({"prune": True, "objective": ("sharpe", "calmar")}, "one objective with pruning"), ({"prune": "no"}, "was 'no'"),
+        ({"trials": 0}, "at least 1 trial"), ({"trials": -8}, "was -8"), ({"trials": True}, "was True"), ({"trials": 2.5}, "was 2.5"),
+        ({"trials": "many"}, "was 'many'"), ({"batch": 0}, "batch of at least 1"),
+        ({"trials": 10_001}, "at most 10,000 trials a strategy with tpe, was 10,001"), ({"trials": 10**12}, "1,000,000,000,000"),
+        ({"trials": 1_001, "sampler": "gp"}, "at most 1,000 trials a strategy with gp"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_searched_is_refused_in_one_line_before_anything_runs(bars, monkeypatch, wrong, message):
+    monkeypatch.setattr(search, "backtest", lambda *args, **options: pytest.fail("it was run"))
+    with pytest.raises(OptimizationError) as refused:
+        tune(bars, **wrong)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_plan_has_the_default_sampler_of_its_objectives():
+    assert plan_search(trials=3).sampler == "tpe"
+    assert plan_search(trials=3, objective=["sharpe", "calmar"]).sampler == "nsga2"
+    assert str(plan_search(trials=1200, objective=["sharpe"], sampler="cmaes", prune=True)) == "sharpe by cmaes in 1,200 trials, pruned"
 
 
 @pytest.mark.parametrize("sampler", ["cmaes", "gp", "nsga3", "tpe", "nsga2"])
