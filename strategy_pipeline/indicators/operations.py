@@ -32,12 +32,11 @@ def check(value: Arithmetic) -> None:
             )
 
 
-def lag(array: Array, steps: int, out: Array) -> Array:
+def lag(array: Array, steps: int, out: Array) -> None:
     """Each row `steps` bars later, into `out`; NaN before."""
     out[:, :steps] = np.nan
     if steps < array.shape[1]:
         out[:, steps:] = array[:, : array.shape[1] - steps]
-    return out
 
 
 def apply(op: str, operands: Sequence[Array | float], out: Array) -> list[Callable[[], None]]:

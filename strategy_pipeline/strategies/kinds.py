@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.indicators.expressions import Number, Series, Value
+from strategy_pipeline.strategies.canonical import MIRRORED
 from strategy_pipeline.strategies.conditions import Compare
 from strategy_pipeline.strategies.vocabulary import entry
 from strategy_pipeline.strategies.writing import condition_text, number_text, value_text
@@ -232,8 +233,7 @@ def comparison_problem(comparison: Compare, one_symbol: bool) -> str | None:
     if isinstance(right, Number):
         return _threshold_problem(comparison.op, comparison, a, left, right.value, one_symbol)
     if isinstance(left, Number):
-        mirrored = {">": "<", "<": ">", ">=": "<=", "<=": ">="}.get(comparison.op, comparison.op)
-        return _threshold_problem(mirrored, comparison, b, right, left.value, one_symbol)
+        return _threshold_problem(MIRRORED.get(comparison.op, comparison.op), comparison, b, right, left.value, one_symbol)
     if a.cumulative != b.cumulative:
         return _LEVEL.format(_text(comparison))
     return None if _comparable(a, b) else f"Expected two values in one unit in {_text(comparison)}, was {a} and {b}."
