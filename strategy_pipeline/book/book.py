@@ -211,11 +211,11 @@ def _followed_through(entry: Entry, returns: _Paper, excess: _Paper, day: dt.dat
 def _leaves(entry: Entry, returns: _Paper, day: dt.date, rules: BookRules) -> judging.Move | None:
     match entry.state:
         case "validated":
-            return judging.leave_validated(entry, day, rules)
+            return judging.leave_validated(entry, rules)
         case "incubating":
             return judging.leave_incubating(entry, day, rules)
         case "active":
-            return judging.leave_active(entry, day, rules)
+            return judging.leave_active(entry, rules)
         case "probation":
             return judging.leave_probation(entry, day, rules, _sharpe(returns.after(entry.strategy_id, entry.since)))
         case "watchlist":

@@ -25,7 +25,7 @@ def drawdown_since_active(entry: Entry) -> float:
     return -math.expm1(entry.track.log_equity - entry.peak_equity)
 
 
-def leave_validated(entry: Entry, day: dt.date, rules: BookRules) -> Move | None:
+def leave_validated(entry: Entry, rules: BookRules) -> Move | None:
     return "incubating", f"followed on paper from here; active when its e-value reaches {1 / error_share(entry.order, rules.error):.1f}"
 
 
@@ -47,7 +47,7 @@ def leave_incubating(entry: Entry, day: dt.date, rules: BookRules) -> Move | Non
     return None
 
 
-def leave_active(entry: Entry, day: dt.date, rules: BookRules) -> Move | None:
+def leave_active(entry: Entry, rules: BookRules) -> Move | None:
     if entry.track.decay_log_e >= math.log(rules.decay_days):
         return "probation", (
             f"decay: returns fall short of a Sharpe ratio of {entry.track.floor:.2f} "

@@ -60,10 +60,6 @@ def registered(workspace: Workspace, stage: str, day: dt.date) -> list[dt.date]:
     return sorted(cutoff for cutoff in map(dt.date.fromisoformat, names) if cutoff <= day)
 
 
-def entry_of(workspace: Workspace, stage: str, cutoff: dt.date) -> dict[str, Any]:
-    return json.loads(workspace.lake.read_bytes(_path(stage, cutoff)))
-
-
 def due(workspace: Workspace, day: dt.date) -> bool:
     """Whether models must be trained before `day` can be predicted: none is registered, the training of
     the newest was killed, it is older than the profile allows, or a cutoff of the calendar grid has passed since."""
