@@ -1,7 +1,7 @@
 """Combinations of survivors that are strategies of the language themselves, of family ensemble.
 
-Survivors are the best by training Sharpe ratio, of those given as seeds or of ones drawn, none correlated above `_ALIKE` with
-another. Four kinds take turns: *vote* (so many of them agree), *weighted* (by the inverse of their correlation, as
+Survivors are the best by what training makes expect (`Evaluator.worth`), of those given as seeds or of ones drawn, none correlated
+above `_ALIKE` with another. Four kinds take turns: *vote* (so many of them agree), *weighted* (by the inverse of their correlation, as
 a portfolio of least variance on standardised returns would: H. Markowitz, 1952), *switched* (one in calm days, another in
 turbulent ones, each the better there), *stacked* (weights fitted to forward returns, none negative: L. Breiman, 1996).
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.generation.context import Market
 from strategy_pipeline.generation.distill import labels
-from strategy_pipeline.generation.fitness import Evaluator, correlations, distinct_rows
+from strategy_pipeline.generation.fitness import SHARPE, Evaluator, correlations, distinct_rows
 from strategy_pipeline.generation.protocol import Request
 from strategy_pipeline.generation.streams import SearchStream
 from strategy_pipeline.generation.systematic import SystematicGenerator
@@ -95,7 +95,7 @@ class EnsembleSearch:
         self.stage += 1
 
     def best(self) -> list[Strategy]:
-        """By Sharpe ratio, half of the combinations."""
+        """By worth, half of the combinations."""
         count = max(1, round(_HANDED_OVER * len(self.combined)))
         return [self.combined[sid] for sid in self.evaluator.by_worth(self.combined)[:count]]
 
@@ -128,7 +128,7 @@ class EnsembleSearch:
             fitting = {s.id: s for s in islice((s for s in drawn if s is not None), self._drawn())}
             candidates = list(fitting.values())
         ids = self.evaluator.by_worth(self.evaluator.run(candidates))
-        good = [sid for sid, numbers in zip(ids, self.evaluator.numbers(ids), strict=True) if numbers[0] > 0] if ids else []
+        good = [sid for sid, numbers in zip(ids, self.evaluator.numbers(ids), strict=True) if numbers[SHARPE] > 0] if ids else []
         ids = good if len(good) >= _MEMBERS[0] else ids
         if ids:
             rows = distinct_rows(self.evaluator.returns(ids), _ALIKE, _SURVIVORS)

@@ -75,7 +75,7 @@ class ModelDrivenSearch:
         self.round += 1
 
     def best(self) -> list[Strategy]:
-        """By Sharpe ratio, a quarter of what was evaluated."""
+        """By worth, a quarter of what was evaluated."""
         count = max(1, round(_HANDED_OVER * len(self.evaluated)))
         return [self.evaluated[sid] for sid in self.evaluator.by_worth(self.evaluated)[:count]]
 
@@ -115,7 +115,7 @@ class ModelDrivenSearch:
         return list(found.values())[:count]
 
     def _varied(self, count: int) -> Iterator[Strategy]:
-        """Variations of the best by Sharpe ratio that have not been run."""
+        """Variations of the best by worth that have not been run."""
         rng = generator(self.seed, "varied", self.round)
         parents = [self.evaluated[sid] for sid in self.evaluator.by_worth(self.evaluated)[:_PARENTS]]
         for _ in range(count if parents else 0):
