@@ -35,12 +35,13 @@ GATE = {
     "gate_level": ("level", "the chance that a search promotes anything where nothing has an edge; lower is stricter"),
     "gate_robustness": ("min_robustness", "see [the score](robustness.md#the-score); 0 asks for none"),
 }
-# What a stage may take on 2 cores, seconds; the run prints what it took. tiny: a day in 15 s; quick: in 4 minutes.
+# Processor seconds of a stage, rounded up; the larger of two days in a fresh home.
 COSTS = [
-    ("history", "first run only", 5, 10), ("regime_model", "when due", 1, 5), ("volatility_models", "when due", 1, 10),
-    ("forecaster", "when due", 12, 60), ("rl_agents", "when due", 6, 60), ("market and checks", "", 6, 8), ("features", "", 1, 5),
-    ("predictions", "", 1, 10), ("strategy_population", "", 1, 2), ("backtests", "", 1, 25), ("optimization_results", "", 1, 5),
-    ("evidence and book", "", 1, 5), ("portfolio, signals, rankings, report", "", 1, 2), ("marts", "unless --no-marts", 8, 10),
+    ("history", "first run only", 4, 7), ("regime_model", "when due", 3, 5), ("volatility_models", "when due", 1, 4),
+    ("forecaster", "when due", 9, 46), ("rl_agents", "when due", 5, 41), ("market and checks", "", 8, 12), ("features", "", 1, 3),
+    ("predictions of history", "first run only", 2, 38), ("predictions", "", 1, 9), ("strategy_population", "", 2, 10),
+    ("backtests", "", 1, 7), ("optimization_results", "", 1, 2), ("evidence and book", "", 1, 4),
+    ("portfolio, signals, rankings, report", "", 1, 1), ("marts", "unless --no-marts", 8, 10),
 ]  # fmt: skip
 
 
@@ -91,9 +92,9 @@ def settings_page() -> str:
         "",
         "### What a stage may cost",
         "",
-        "Seconds on 2 cores; the run prints what each took. Measured in all: `tiny` 15 s for a day whose models stand, without",
-        "marts (25 s with them, 53 s in a fresh home); `quick` 164 s in a fresh home. `standard` and `full` train for hours and",
-        "were not timed.",
+        "Processor seconds; the run prints the time each stage took. In all, on 2 cores with nothing else to do: `tiny` 15 s for",
+        "a day whose models stand, without marts (25 s with them, 53 s in a fresh home); `quick` 164 s in a fresh home. `standard`",
+        "and `full` train for hours and were not timed.",
         "",
         "| stage | when | tiny | quick |",
         "|---|---|---:|---:|",
