@@ -3,8 +3,8 @@
 Most of the trials are draws, made without looking at any return: bare sentences first (both sides, every symbol, no filter, no
 stop: an idea shows before its trimmings do), then dressed ones. Beside them stand strategies on screened pairs, which are no draws:
 prices of training chose them. What agrees best with whatever did well among the draws (`selection.consensus_scores`) seeds the methods
-that search: genetic, model-driven, ensembles. Draws alone vote all along, so that a search cannot confirm itself by breeding copies;
-and the gate tests them as what they are, chosen beforehand.
+that search: genetic, model-driven, ensembles. Draws alone vote all along, here and in the gate, so that a search cannot confirm itself
+by breeding copies.
 
 What belongs here: how a budget is shared, and in what order. What does not: the methods, and judging what they found (`selection`).
 """
