@@ -49,3 +49,13 @@ def test_a_comparison_that_failed_fails_again(populations: list[list[Strategy]])
     for _ in range(2):
         result = backtest([missing, populations[0][0]], BARS, workers=1, bank=bank)
         assert list(result.failures) == [missing.id] and "forecast.return_24h" in result.failures[missing.id]
+
+
+def test_what_is_kept_stays_within_its_limits(populations: list[list[Strategy]]) -> None:
+    bank = KeptBank(BARS, series=SERIES, workers=1, max_bytes=200_000, row_bytes=4_000)
+    for population in populations:
+        backtest(population, BARS, series=SERIES, workers=1, bank=bank)
+    rows = bank._rows.values()
+    assert 0 < sum(row.nbytes for row in rows) == bank._row_size <= 4_000
+    assert all(row.base is None for row in rows)  # a row that were part of a run's would hold all of that run's
+    assert bank._store.size <= 200_000
