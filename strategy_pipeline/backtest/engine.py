@@ -95,7 +95,7 @@ def backtest(
     plan = make_plan(strategies, bars.symbols, bars.timeframe)
     if bank is None:
         bank = Bank(bars, series=series, workers=workers, max_bytes=BANK_BYTES)
-    elif bank.bars is not bars or bank.names != tuple(sorted(series or ())):
+    elif bank.bars is not bars or not bank.holds(series):
         raise SettingsError("Expected a bank of the bars and series given, was one of others; signals would be theirs; make it of these")
     run = _Run(arena, terms, bank, full, workers)
     sums, daily = run.simulate(plan)

@@ -91,6 +91,13 @@ class Bank:
         """Names of the series it was given, sorted."""
         return tuple(sorted(self._named))
 
+    def holds(self, series: Mapping[str, Array] | None) -> bool:
+        """Whether it was given `series`: the same names, and the same values as they are now."""
+        given = series or {}
+        return given.keys() == self._named.keys() and all(
+            np.array_equal(self._named[name].view(np.int64), self._checked(name, values).view(np.int64)) for name, values in given.items()
+        )
+
     @property
     def max_bytes(self) -> int:
         """Memory for memoised results."""

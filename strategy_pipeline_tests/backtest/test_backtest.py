@@ -60,7 +60,8 @@ def test_a_bank_kept_for_the_next_run_changes_no_bit_and_must_be_of_the_same_bar
         frames_equal(kept.metrics, result.metrics.loc[list(kept.strategy_ids)].reindex(kept.metrics.index))
     later = backtest(population[:5], bars, series=series, bank=bank, start=bars.times[300], costs=Costs(fee_bps=30))
     frames_equal(later.metrics, backtest(population[:5], bars, series=series, start=bars.times[300], costs=Costs(fee_bps=30)).metrics)
-    for other in (Bank(bars.through(bars.times[600]), series=None), Bank(bars, series=None)):
+    changed = {name: np.where(np.arange(values.shape[-1]) < 650, values, 0.0) for name, values in series.items()}
+    for other in (Bank(bars.through(bars.times[600]), series=None), Bank(bars, series=None), Bank(bars, series=changed)):
         with pytest.raises(SettingsError, match="Expected a bank of the bars and series given"):
             backtest(population[:5], bars, series=series, bank=other)
 
