@@ -93,7 +93,7 @@ def settings_page() -> str:
         "### What a stage may cost",
         "",
         "Processor seconds; the run prints the time each stage took. In all, on 2 cores with nothing else to do: `tiny` 15 s for",
-        "a day whose models stand, without marts (25 s with them, 53 s in a fresh home); `quick` 164 s in a fresh home. `standard`",
+        "a day whose models stand, without marts (25 s with them, 53 s in a fresh home); `quick` 158 s in a fresh home. `standard`",
         "and `full` train for hours and were not timed.",
         "",
         "| stage | when | tiny | quick |",

@@ -190,19 +190,51 @@ def backtest(settings: Settings, strategy: str, show_trades: bool, report: Path 
     backtest_one(workspace, date, strategy, show_trades=show_trades, as_json=as_json, report=report)
 
 
-@cli.command(epilog="Example: strategy-pipeline optimize --ids 3f2a9c… (default: the active strategies)")
+@cli.command(
+    epilog="Examples: strategy-pipeline optimize (the active strategies); "
+    "strategy-pipeline optimize --ids 3f2a9c… --objective sharpe,calmar --sampler nsga2 --trials 128"
+)
 @click.option("--ids", default=None, help="comma separated strategy ids; default: the active ones")
+@click.option(
+    "--objective",
+    default=None,
+    help="what is improved: sharpe, sortino, calmar, omega or max_drawdown; several, comma separated, give a Pareto front  "
+    "[default: the setting optimize_objective, else sharpe]",
+)
+@click.option(
+    "--sampler",
+    default=None,
+    help="what proposes numbers: tpe, cmaes (many trials, one objective), gp (few trials, at most 1,000), nsga2 or nsga3 (several "
+    "objectives)  [default: the setting optimize_sampler, else tpe, or nsga2 for several objectives]",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(1, 10_000),
+    default=None,
+    help="parameter sets tried for each strategy; each counts as a trial  [default: the setting optimize_trials, else the profile's]",
+)
+@click.option("--prune", is_flag=True, help="run only the better half of a batch beyond the first quarter of the folds; one objective")
 @json_option
 @market_options
-def optimize(settings: Settings, ids: str | None, as_json: bool) -> None:
-    """Tune strategies with Optuna on the training span; each result is a new candidate."""
+def optimize(
+    settings: Settings, ids: str | None, objective: str | None, sampler: str | None, trials: int | None, prune: bool, as_json: bool
+) -> None:
+    """Tune strategies with Optuna on the training span; each result is a new candidate.
+
+    What is improved is the median over purged walk-forward folds. The same request gives the same results, also when it was killed
+    and asked for again; every request keeps its own documents in the container optimization_results.
+    """
     from strategy_pipeline.orchestrator import Orchestrator
+    from strategy_pipeline.show import tuned_table
 
     orchestrator = Orchestrator(settings)
+    request: dict[str, Any] = {"objective": _split(objective), "sampler": sampler, "trials": trials, "prune": prune}
     with console.Progress(quiet=as_json) as progress:
         orchestrator.workspace.observer = progress
-        frame = asyncio.run(orchestrator.optimize_strategies(_split(ids)))
-    _print_frame(frame, "optimised", as_json)
+        frame = asyncio.run(orchestrator.optimize_strategies(_split(ids), **request))
+    _print_frame(frame if as_json else tuned_table(frame), "optimised", as_json)
+    if frame.empty and not as_json:
+        console.lines(["nothing is active: name strategies of the store with --ids (see: strategy-pipeline store strategies)"])
 
 
 @cli.command(epilog="Example: strategy-pipeline rank --date 2025-06-29")

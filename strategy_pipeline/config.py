@@ -111,6 +111,14 @@ class Settings(BaseSettings):
     gate_robustness: float | None = Field(
         None, ge=0, le=1, description="least Monte Carlo robustness score of what is promoted (default: the gate's own)"
     )
+    optimize_objective: Annotated[tuple[Literal["sharpe", "sortino", "calmar", "omega", "max_drawdown"], ...], NoDecode] = Field(
+        (), description="what tuning improves: sharpe, sortino, calmar, omega, max_drawdown; several, comma separated: a Pareto front "
+        "(default: sharpe)",
+    )  # fmt: skip
+    optimize_sampler: Literal["tpe", "nsga2", "nsga3", "gp", "cmaes"] | None = Field(
+        None, description="what proposes numbers in tuning: tpe, nsga2, nsga3, gp, cmaes (default: tpe; nsga2 for several objectives)"
+    )
+    optimize_trials: int | None = Field(None, ge=1, le=10_000, description="trials for each strategy tuned (default: the profile's)")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random draw")
     workers: int = Field(0, ge=0, le=1024, description="threads; 0: one per core")
     fee_bps: float = Field(10.0, ge=0, le=1000, description="fee per side, basis points of notional")
@@ -152,7 +160,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_path())
 
-    @field_validator("symbols", "live", "generators", mode="before")
+    @field_validator("symbols", "live", "generators", "optimize_objective", mode="before")
     @classmethod
     def _split_symbols(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -180,13 +188,16 @@ class Settings(BaseSettings):
             raise ValueError("source=files needs data: the folder that holds the files; pass --data DIR")
         if self.backend == "azure" and not self.cosmos_endpoint:
             raise ValueError("backend=azure needs cosmos_endpoint; set STRATEGY_PIPELINE_COSMOS_ENDPOINT")
+        if self.optimize_sampler == "cmaes" and len(self.optimize_objective) > 1:
+            said = ", ".join(self.optimize_objective)
+            raise ValueError(f"optimize_sampler=cmaes takes one optimize_objective, was {said}; name one, or use nsga2 or nsga3")
         return self
 
     @property
     def sizes(self) -> Profile:
-        """The profile's sizes, with `population` replaced where the user gave one."""
-        profile = PROFILES[self.profile]
-        return profile if self.population is None else replace(profile, population=self.population)
+        """The profile's sizes, with `population` and `optimize_trials` replaced where the user gave them."""
+        given = {"population": self.population, "optimize_trials": self.optimize_trials}
+        return replace(PROFILES[self.profile], **{name: size for name, size in given.items() if size is not None})
 
     def start_of_history(self, day: dt.date) -> dt.date:
         """First day of history for a run of `day`: as given, or the profile's look-back.

@@ -36,7 +36,8 @@ err = _console(stderr=True)
 class Progress:
     """A `Workspace.observer` that shows each stage and what it took.
 
-    Use as a context manager; `timings` holds (stage, seconds) in the order of finishing.
+    Use as a context manager; `timings` holds (stage, seconds) in the order of finishing. A long stage may say how far it is by the
+    event `progress` with a text.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -68,6 +69,10 @@ class Progress:
             self._started[stage] = time.perf_counter()
             if self._status is not None:
                 self._status.update(f"[bold]{stage}[/]")
+            return
+        if event == "progress":
+            if self._status is not None:
+                self._status.update(f"[bold]{stage}[/]  {escape(str(what))}")
             return
         seconds = time.perf_counter() - self._started.get(stage, time.perf_counter())
         self.timings.append((stage, seconds))

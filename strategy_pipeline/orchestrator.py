@@ -87,12 +87,41 @@ class Orchestrator:
         """
         return await self._in_thread(lambda day: embedding.signals(self.workspace, day, symbols))
 
-    async def optimize_strategies(self, ids: Sequence[str] | None = None) -> pd.DataFrame:
+    async def optimize_strategies(
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        objective: str | Sequence[str] | None = None,
+        sampler: str | None = None,
+        trials: int | None = None,
+        prune: bool = False,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
         """Tunes the active strategies (or those named) on the training span; one row a strategy, best found.
 
-        A re-optimised strategy is a new id and a new trial: it enters the next day as a candidate.
+        A re-optimised strategy is a new id and a new trial: it enters the next day as a candidate. The same request gives the
+        same rows and the same documents of `optimization_results`, killed and resumed or not; another one has its own.
+
+        Parameters
+        ----------
+        objective
+            Of `optimization.OBJECTIVES`: the median over purged walk-forward folds of net daily returns pooled over symbols. With
+            several there is a row for each member of the Pareto front, best by the first one first, with each objective before
+            and after.
+        sampler
+            Of `optimization.SAMPLERS`.
+        trials
+            Parameter sets tried for each strategy, its own among them; at most `optimization.MOST_TRIALS`.
+        prune
+            With one objective: only the better half of a batch runs beyond the first quarter of the folds.
+        seed
+            What every strategy's own seed is drawn from.
+
+        What is None is as the settings say (`optimize_objective`, `optimize_sampler`, `optimize_trials`, `seed`). `OptimizationError`
+        names what is unknown or cannot be met, before anything runs.
         """
-        return await self._in_thread(lambda day: embedding.optimize(self.workspace, day, ids))
+        request: dict[str, Any] = {"objective": objective, "sampler": sampler, "trials": trials, "prune": prune, "seed": seed}
+        return await self._in_thread(lambda day: embedding.optimize(self.workspace, day, ids, **request))
 
     async def get_performance_report(self, days: int = 30) -> PerformanceReport:
         """What the strategies of the book did over the last `days` days, with the day's HTML report."""

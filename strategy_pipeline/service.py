@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+_KINDS = {list: "a list of texts", int: "a whole number", str: "a text", bool: "true or false"}
 _STATUS = {UnknownSymbolError: 404, NoDataError: 404, MissingInputError: 409, HomeLockedError: 423, SourceError: 503}
 
 
@@ -26,7 +27,8 @@ def app(orchestrator: Orchestrator) -> Starlette:
     """The ASGI application.
 
     ``GET /health``, ``GET /signals?symbols=BTC/USDT,ETH/USDT``, ``GET /report?days=30``,
-    ``POST /strategies`` with ``{"count": 100, "strategy_types": ["momentum"]}``, ``POST /optimize``.
+    ``POST /strategies`` with ``{"count": 100, "strategy_types": ["momentum"]}``,
+    ``POST /optimize`` with ``{"ids": [...], "objective": ["sharpe", "calmar"], "sampler": "nsga2", "trials": 64}``.
     A user's mistake is 4xx with ``{"error": …}``.
     """
     from starlette.applications import Starlette
@@ -54,8 +56,8 @@ def app(orchestrator: Orchestrator) -> Starlette:
         return _json({"ids": await orchestrator.generate_new_strategies(**body)})
 
     async def optimize(request: Request) -> Response:
-        body = await _body(request, {"ids": list})
-        return _json({"results": _rows(await orchestrator.optimize_strategies(body.get("ids")))})
+        fields = {"ids": list, "objective": list, "sampler": str, "trials": int, "prune": bool, "seed": int}
+        return _json({"results": _rows(await orchestrator.optimize_strategies(**await _body(request, fields)))})
 
     async def refused(_: Request, error: Exception) -> Response:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 422)
@@ -85,12 +87,11 @@ async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:
     for name, given in value.items():
         if name not in fields:
             raise PipelineError(f"Expected {', '.join(fields)}, was {name!r}; nothing was done: mend the name")
-        wrong = not isinstance(given, fields[name]) or isinstance(given, bool)
+        wrong = not isinstance(given, fields[name]) or (isinstance(given, bool) and fields[name] is not bool)
         if fields[name] is list and not wrong:
             wrong = not all(isinstance(item, str) for item in given)
         if given is not None and wrong:
-            kind = "a list of texts" if fields[name] is list else "a whole number"
-            raise PipelineError(f"Expected {name} to be {kind}, was {given!r}; nothing was done")
+            raise PipelineError(f"Expected {name} to be {_KINDS[fields[name]]}, was {given!r}; nothing was done")
     return {name: given for name, given in value.items() if given is not None}
 
 

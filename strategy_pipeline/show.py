@@ -100,6 +100,18 @@ def for_people(frame: pd.DataFrame, stage: str) -> pd.DataFrame:
     return frame[[name for name in wanted if name in frame]]
 
 
+def tuned_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """What tuning found, so that it fits a line: of a Pareto front each objective before and after in one column, and no texts."""
+    names = [name.removesuffix("_after") for name in frame.columns if name.endswith("_after") and name != "objective_after"]
+    if not names:
+        return frame
+    view = frame[["strategy_id", "tuned_id", "trials"]].copy()
+    for name in names:
+        pairs = zip(frame[f"{name}_before"], frame[f"{name}_after"], strict=True)
+        view[name] = [f"{console.cell(before)} → {console.cell(after)}" for before, after in pairs]
+    return view
+
+
 def signal_table(found: Sequence[Signal], *, full: bool = False) -> pd.DataFrame:
     """Signals as rows: what to do, how sure, until when, and any warning."""
     from strategy_pipeline.signals import to_frame

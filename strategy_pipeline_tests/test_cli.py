@@ -108,7 +108,16 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["nonsense"], "nonsense"), (["store", "cupboard"], "cupboard"), (["backtest", "no_such_id", "--date", "2025-06-29"], "no_such_id"),
         (["backtest", "{broken", "--date", "2025-06-29"], "JSON"), (["rank", "--date", "2025-06-30"], "2025-06-30"),
         (["signals", "--for", "PEPE/USDT"], "PEPE/USDT"), (["generate", "--families", "astrology"], "astrology"),
-        (["optimize", "--ids", "0000"], "0000"), (["signals", "--symbols", "BTX/USDT"], "BTX/USDT"),
+        (["optimize", "--ids", "0000"], "0000"), (["optimize", "--objective", "luck"], "was luck"),
+        (["optimize", "--objective", "sharpe,sharpe"], "distinct"), (["optimize", "--objective", ","], "was none"),
+        (["optimize", "--sampler", "grid"], "was 'grid'"), (["optimize", "--trials", "0"], "0 is not in the range"),
+        (["optimize", "--trials", "-3"], "-3 is not in the range"), (["optimize", "--trials", "99999999"], "not in the range"),
+        (["optimize", "--trials", "5000", "--sampler", "gp"], "at most 1,000"), (["optimize", "--trials", "many"], "many"),
+        (["optimize", "--sampler", "cmaes", "--objective", "sharpe,calmar"], "one objective with cmaes"),
+        (["optimize", "--prune", "--objective", "sharpe,calmar"], "one objective with pruning"),
+        (["run", "--optimize-sampler", "grid"], "grid"), (["run", "--optimize-objective", "luck"], "luck"),
+        (["run", "--optimize-sampler", "cmaes", "--optimize-objective", "sharpe,calmar"], "takes one optimize_objective"),
+        (["run", "--optimize-trials", "0"], "optimize_trials"), (["signals", "--symbols", "BTX/USDT"], "BTX/USDT"),
     ],
     ids=lambda value: "_".join(value[:3]) if isinstance(value, list) else None,
 )  # fmt: skip
@@ -211,6 +220,32 @@ def test_generated_strategies_are_stored_and_shown_with_what_was_left_out(said: 
     assert text.count("note: no ") == len(skipped)
 
 
+def test_a_strategy_is_tuned_as_one_says(said: Said, workspace: Workspace) -> None:
+    chosen = strategies.population(workspace, DAY)[0].id
+    asked = ("optimize", "--ids", chosen, "--objective", "sharpe,calmar", "--sampler", "nsga2", "--trials", "10")
+    rows = strict(said(*asked, "--json"))
+    assert {row["strategy_id"] for row in rows} == {chosen} and {row["trials"] for row in rows} == {10}
+    assert {"sharpe_before", "sharpe_after", "calmar_before", "calmar_after"} <= set(rows[0])
+    text = said(*asked)
+    assert "1 strategies tuned in 10 trials" in text
+    for row in rows:
+        (line,) = (line for line in text.splitlines() if row["tuned_id"] in line)
+        assert [console.cell(row[f"sharpe_{when}"]) in line for when in ("before", "after")] == [True, True]
+    held = [strict(line) for line in said("store", "optimization_results", "--json", "--most", "100").splitlines()]
+    (mine,) = (document for document in held if document["strategy_id"] == chosen and document["asked"]["trials"] == 10)
+    assert mine["asked"]["objective"] == ["sharpe", "calmar"] and mine["tuned_id"] == rows[0]["tuned_id"]
+    assert "name strategies of the store with --ids" in said("optimize")
+
+
+def test_the_help_of_tuning_names_every_sampler_objective_and_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    from strategy_pipeline.optimization import MOST_TRIALS, OBJECTIVES, SAMPLERS
+
+    main(["optimize", "--help"])
+    text = capsys.readouterr().out
+    own = " ".join(text.partition("--home")[0].split())
+    assert [name for name in (*OBJECTIVES, *SAMPLERS, f"1<=x<={MOST_TRIALS}") if name not in own] == []
+
+
 def test_families_without_data_are_named_with_what_is_missing(
     workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +294,7 @@ def test_the_null_and_power_audits_print_exact_intervals_and_go_on(said: Said, t
         said("audit", "power", "--markets", "1", "--strength", "8", *asked, "--json", "--journal", str(tmp_path / "power.jsonl"))
     )
     assert planted["markets"][0]["sharpe"] == pytest.approx(8, abs=0.05) and (tmp_path / "power.jsonl").exists()
-    for wrong, message in ((["--strength", "much"], "numbers, was 'much'"), (["--strength", "-1"], "above 0")):
+    for wrong, message in ((["--strength", "much"], "numbers, was 'much'"), (["--strength", "-1"], "from 0 to 20")):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
             main(["audit", "power", *wrong, "--markets", "1", *asked])

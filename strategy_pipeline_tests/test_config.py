@@ -84,6 +84,11 @@ def test_an_unknown_key_is_an_error_wherever_it_stands(where: str, text: str, em
         ({"backend": "azure"}, "needs cosmos_endpoint"),
         ({"seed": -1}, "seed"),
         ({"fee_bps": "cheap"}, "fee_bps"),
+        ({"optimize_objective": "luck"}, "optimize_objective.*was 'luck'"),
+        ({"optimize_sampler": "grid"}, "optimize_sampler.*was 'grid'"),
+        ({"optimize_trials": 0}, "optimize_trials.*was 0"),
+        ({"optimize_trials": 10**9}, "optimize_trials.*was 1000000000"),
+        ({"optimize_sampler": "cmaes", "optimize_objective": "sharpe,calmar"}, "takes one optimize_objective, was sharpe, calmar"),
     ],
 )
 def test_a_bad_value_is_named_with_what_was_expected(given: dict, said: str) -> None:
@@ -114,6 +119,7 @@ def test_history_starts_where_it_is_told_or_at_the_first_of_a_month() -> None:
 def test_the_population_of_a_profile_can_be_replaced() -> None:
     assert Settings(population=7).sizes.population == 7
     assert Settings().sizes == PROFILES["quick"]
+    assert Settings(optimize_trials=7).sizes.optimize_trials == 7
 
 
 def test_a_secret_is_not_printed() -> None:

@@ -155,6 +155,26 @@ def test_tuning_a_strategy_that_is_not_stored_is_refused(orchestrator: Orchestra
         asyncio.run(orchestrator.optimize_strategies(["0000000000000000"]))
 
 
+@pytest.mark.parametrize(
+    ("request_", "says"),
+    [
+        ({"objective": "luck"}, "sharpe, sortino, calmar, omega, max_drawdown, was luck"), ({"objective": ["calmer"]}, "near: calmar"),
+        ({"objective": []}, "was none"), ({"sampler": "grid"}, "tpe, nsga2, nsga3, gp, cmaes, was 'grid'"), ({"trials": 0}, "was 0"),
+        ({"trials": -5}, "was -5"), ({"trials": 10**9}, "at most 10,000 trials"), ({"trials": True}, "was True"),
+        ({"trials": 1.5}, "was 1.5"), ({"sampler": "gp", "trials": 2_000}, "at most 1,000 trials"), ({"seed": -1}, "was -1"),
+        ({"sampler": "cmaes", "objective": ["sharpe", "calmar"]}, "one objective with cmaes"), ({"ids": "0000"}, "ids as a list"),
+    ],
+)  # fmt: skip
+def test_a_tuning_that_cannot_be_met_is_refused_in_one_line_before_anything_runs(
+    request_: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    fresh = Orchestrator(Settings(home=tmp_path / "home", profile="tiny"), now=lambda: NOW)
+    with pytest.raises(PipelineError) as refused:
+        asyncio.run(fresh.optimize_strategies(**request_))  # type: ignore[arg-type]
+    assert says in str(refused.value) and "\n" not in str(refused.value)
+    assert not (tmp_path / "home" / "universes").exists()
+
+
 def test_a_strategy_that_is_not_stored_is_named_before_a_day_is_run_for_it(tmp_path: Path) -> None:
     empty = Orchestrator(Settings(home=tmp_path, profile="tiny"), now=lambda: NOW)
     with pytest.raises(StrategyError, match="0000000000000000 in the store, was absent"):

@@ -94,6 +94,8 @@ def test_strategies_are_generated(client: Client) -> None:
 
 def test_tuning_nothing_gives_no_results(client: Client) -> None:
     assert client.post("/optimize", {}) == (200, {"results": []})
+    asked = {"objective": ["sharpe", "calmar"], "sampler": "nsga2", "trials": 12, "prune": False, "seed": 1, "ids": None}
+    assert client.post("/optimize", asked) == (200, {"results": []})
 
 
 @pytest.mark.parametrize(
@@ -118,6 +120,10 @@ def test_a_wrong_question_is_the_askers_mistake(client: Client, target: str, sta
         ("/strategies", {"strategy_types": "momentum"}, "list of texts"), ("/strategies", {"strategy_types": [1]}, "list of texts"),
         ("/strategies", {"strategy_types": ["astrology"]}, "astrology"), ("/strategies", b"\xff\xfe", "JSON object"),
         ("/optimize", {"idz": ["a"]}, "idz"), ("/optimize", {"ids": ["0000"]}, "0000"), ("/optimize", {"ids": "0000"}, "list of texts"),
+        ("/optimize", {"objective": ["luck"]}, "luck"), ("/optimize", {"objective": "sharpe"}, "list of texts"),
+        ("/optimize", {"sampler": "grid"}, "grid"), ("/optimize", {"sampler": ["tpe"]}, "to be a text"),
+        ("/optimize", {"trials": 0}, "was 0"), ("/optimize", {"trials": 10**9}, "at most"), ("/optimize", {"trials": True}, "whole number"),
+        ("/optimize", {"prune": 1}, "true or false"), ("/optimize", {"prune": "yes"}, "true or false"),
     ],
 )  # fmt: skip
 def test_a_wrong_body_is_the_askers_mistake(client: Client, target: str, body: Any, says: str) -> None:

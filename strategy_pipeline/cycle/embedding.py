@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from strategy_pipeline.book import STATES, TRANSITION_COLUMNS
-from strategy_pipeline.cycle import candidates, predictions, strategies
+from strategy_pipeline.cycle import candidates, predictions, strategies, tuning
 from strategy_pipeline.cycle.graph import run_missing
 from strategy_pipeline.cycle.portfolio import signals_of
 from strategy_pipeline.cycle.workspace import DAY, Workspace
+from strategy_pipeline.errors import StrategyError
 from strategy_pipeline.rng import derive_seed
 
 if TYPE_CHECKING:
@@ -56,18 +57,17 @@ def signals(workspace: Workspace, day: dt.date, symbols: Sequence[str] | None) -
     return for_symbols(found, symbols)
 
 
-def optimize(workspace: Workspace, day: dt.date, ids: Sequence[str] | None) -> pd.DataFrame:
-    """Tunes strategies on the training span of `day`; one row a strategy."""
+def optimize(workspace: Workspace, day: dt.date, ids: Sequence[str] | None, **request: Any) -> pd.DataFrame:
+    """Tunes strategies on the training span of `day`, as `tuning.asked_of` takes the request; a row a result."""
+    asked = tuning.asked_of(workspace, **request)  # what cannot be met is said before a day is run
+    if isinstance(ids, str):
+        raise StrategyError(f"Expected ids as a list, was the text {ids!r}; write [{ids!r}].")
     if ids is not None:
         strategies.strategies_of(workspace, sorted(set(ids)))  # one that is unknown is said before a day is run
     run_missing(workspace, "strategy_book", day)
     with workspace.lock():
         chosen = strategies.strategies_of(workspace, sorted(set(ids)) if ids is not None else strategies.book_of(workspace, day).active)
-        # Each request has a place of its own, so that the trials of one do not replace those of another.
-        key = hashlib.sha256(",".join(strategy.id for strategy in chosen).encode()).hexdigest()[:12]
-        prefix = f"{strategies.REQUESTED}/{day}/{key}"
-        strategies.tune(workspace, day, chosen, prefix=prefix, origin=f"requested-{key}")
-    return workspace.lake.read(f"{prefix}/tuned.parquet")
+        return tuning.tune_requested(workspace, day, chosen, asked)
 
 
 def performance(workspace: Workspace, day: dt.date, days: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from strategy_pipeline.cycle import analytics, checks, features, market, models, portfolio, predictions, records, strategies
+from strategy_pipeline.cycle import analytics, checks, features, market, models, portfolio, predictions, records, strategies, tuning
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.workspace import DAY, Workspace
 from strategy_pipeline.errors import MissingInputError, PipelineError
@@ -52,7 +52,7 @@ _ALL = (
     Stage("agent_actions", "predictions", ("features", "rl_agents"), predictions.agent_actions),
     Stage("strategy_population", "strategies", ("bars", "regimes", "forecasts", "agent_actions"), strategies.strategy_population),
     Stage("backtests", "strategies", ("strategy_population",), strategies.backtests, ("numpy", "parquet")),
-    Stage("optimization_results", "strategies", ("backtests",), strategies.optimization_results, ("python",)),
+    Stage("optimization_results", "strategies", ("backtests",), tuning.optimization_results, ("python",)),
     Stage("evidence", "strategies", ("backtests", "optimization_results"), strategies.evidence),
     Stage("performance_review", "strategies", ("backtests",), strategies.performance_review),
     Stage("strategy_book", "strategies", ("evidence", "performance_review"), strategies.strategy_book, needs_yesterday=True),

@@ -1,4 +1,4 @@
-"""Stages of the strategies group: candidates, backtests, the tuned best, the evidence, and the book.
+"""Stages of the strategies group: candidates, backtests, the evidence, and the book.
 
 A day's files lie under ``strategies/<what>/<day>…``. Daily returns are one float64 array
 ``(n_strategies, n_days)`` in the order of the population file, as ``.npy``.
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from strategy_pipeline.selection import Evidence, Gate
     from strategy_pipeline.store import Artifact
 
-LEAST_FOLD = 22  # days of a tuning fold
 REQUESTED = "strategies/requested"  # what people had tuned, beside the daily search
 
 
@@ -188,8 +187,8 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     workspace.documents.upsert("backtest_results", document)
     facts = {
         "strategies": len(result.strategy_ids), "failures": len(result.failures), "trades": int(traded.sum()), "new_trials": new,
-        "bars": workspace.bars(day).n_bars, "median_sharpe": _rounded(pooled["sharpe"].median()),
-        "best_sharpe": _rounded(pooled["sharpe"].max()),
+        "bars": workspace.bars(day).n_bars, "median_sharpe": rounded(pooled["sharpe"].median()),
+        "best_sharpe": rounded(pooled["sharpe"].max()),
     }  # fmt: skip
     ran = f"{len(result.strategy_ids):,} strategies on {len(workspace.symbols)} symbols"
     summary = f"{ran}, {int(traded.sum()):,} trades, {len(result.failures)} failed"
@@ -273,70 +272,6 @@ def read_results(workspace: Workspace, prefix: str) -> Results:
     return Results(list(pooled["strategy_id"]), returns, days, pooled, lake.read(f"{prefix}/metrics.parquet"))
 
 
-# ---- tuning ------------------------------------------------------------------------------------------------------
-
-
-def optimization_results(workspace: Workspace, day: dt.date) -> StageReport:
-    """The best few of training, tuned on training folds only; each result is a new strategy and every trial counts."""
-    results = read_results(workspace, f"strategies/backtests/{day}")
-    cut = spans(workspace, day)
-    training = results.returns[:, results.days < np.datetime64(cut.train_end.date())]
-    order = _by_sharpe(training, results.ids)[: workspace.settings.sizes.optimize_strategies]
-    by_id = {strategy.id: strategy for strategy in population(workspace, day)}
-    return tune(workspace, day, [by_id[results.ids[i]] for i in order], prefix=f"strategies/optimized/{day}", origin="optuna")
-
-
-def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], *, prefix: str, origin: str) -> StageReport:
-    """Optuna on each strategy, on the training span of `day`; writes the tuned strategies and their backtest under `prefix`,
-    and every trial to the ledger."""
-    from strategy_pipeline.optimization import Folds, optimize
-
-    bars = workspace.bars(day)
-    cut = spans(workspace, day)
-    series = predictions.named_series(workspace, day)
-    train = bars.between(None, cut.train_end)
-    train_series = {name: values[:, : train.n_bars] for name, values in series.items()}
-    rates = funding_of(workspace, day)
-    paid = None if rates is None else rates[:, : train.n_bars]
-    n_days = len(np.unique(train.times.astype("datetime64[D]")))
-    folds = Folds(count=max(1, min(Folds().count, n_days // LEAST_FOLD - 1)))  # a short history is judged in fewer of them
-    rows: list[dict[str, Any]] = []
-    tuned: dict[str, Strategy] = {}
-    trials: list[str] = []
-    for strategy in chosen:
-        seed = derive_seed(workspace.settings.seed, "optimization_results", day, strategy.id) % 2**31
-        storage = workspace.folder / "optuna" / f"{day}-{strategy.id}.journal"
-        found = optimize(
-            strategy, train, trials=workspace.settings.sizes.optimize_trials, storage=storage, seed=seed,
-            costs=costs_of(workspace), fill=workspace.settings.fill, series=train_series, funding=paid, folds=folds,
-            workers=workspace.settings.workers,
-        )  # fmt: skip
-        tuned[found.best.id] = found.best
-        trials += found.strategy_ids
-        rows.append(
-            {"strategy_id": strategy.id, "tuned_id": found.best.id, "family": strategy.family, "trials": len(found.trials),
-             "objective_before": _rounded(found.value_before), "objective_after": _rounded(found.value), "text": found.best.text}
-        )  # fmt: skip
-    frame = pd.DataFrame(
-        rows, columns=["strategy_id", "tuned_id", "family", "trials", "objective_before", "objective_after", "text"]
-    ).astype({"strategy_id": "str", "tuned_id": "str", "family": "str", "text": "str"})
-    known = {s.id for s in population(workspace, day)} if workspace.lake.exists(population_path(day)) else set()
-    fresh = [s for s in tuned.values() if s.id not in known]
-    artifacts = [workspace.lake.write(f"{prefix}/tuned.parquet", frame)]
-    artifacts.append(workspace.lake.write(f"{prefix}/population.parquet", population_frame([(s, "optimized") for s in fresh])))
-    if fresh:
-        result = run(workspace, day, fresh)
-        artifacts += write_results(workspace, prefix, result, returns_of(workspace, day, fresh, result))
-    store_strategies(workspace, fresh, "optimized", day)
-    count_trials(workspace, day, sorted(set(trials)), origin=origin)
-    for row in rows:
-        document = {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
-        workspace.documents.upsert("optimization_results", {"id": f"{row['strategy_id']}-{day}", "day": day.isoformat(), **document})
-    facts = {"tuned": len(rows), "trials": len(trials), "new_strategies": len(fresh)}
-    summary = f"{len(rows)} strategies tuned in {len(trials)} trials, {len(fresh)} new"
-    return StageReport(summary, facts, table=frame, artifacts=tuple(artifacts))
-
-
 # ---- evidence ----------------------------------------------------------------------------------------------------
 
 
@@ -416,7 +351,7 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
         workspace.lake.write(f"strategies/evidence/{day}/screening.parquet", screening),
     )
     facts: dict[str, Any] = {
-        "trials": selection.n_trials, "effective_trials": selection.effective_trials, "pbo": _rounded(selection.pbo),
+        "trials": selection.n_trials, "effective_trials": selection.effective_trials, "pbo": rounded(selection.pbo),
         "looked_at": len(frame), "promoted": len(selection.promoted), "watchlist": len(selection.watchlist), "tested_before": len(barred),
         "train_end": str(cut.train_end.date()), "validation_start": str(cut.validation_start.date()),
     }  # fmt: skip
@@ -502,19 +437,11 @@ def judged(workspace: Workspace, day: dt.date) -> list[Evidence]:
     return [Evidence(**{**row, "reasons": tuple(str(row["reasons"]).split("; ")) if row["reasons"] else ()}) for row in rows]
 
 
-def _by_sharpe(returns: np.ndarray, ids: list[str]) -> list[int]:
-    """Row numbers by Sharpe ratio, best first; ties by id, undefined last."""
-    from strategy_pipeline.selection import sharpe_ratio
-
-    ratio = np.nan_to_num(np.asarray(sharpe_ratio(returns.T)), nan=-np.inf)
-    return sorted(range(len(ids)), key=lambda i: (-round(float(ratio[i]), 9), ids[i]))
-
-
 def _number(value: Any) -> float | None:
     """A finite float, or None: documents hold no NaN."""
     value = float(value)
     return value if np.isfinite(value) else None
 
 
-def _rounded(value: Any) -> float:
+def rounded(value: Any) -> float:
     return round(float(value), 4)

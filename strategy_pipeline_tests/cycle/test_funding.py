@@ -12,7 +12,7 @@ import pytest
 
 from strategy_pipeline.backtest import backtest
 from strategy_pipeline.config import Settings
-from strategy_pipeline.cycle import Workspace, funding, predictions, run_missing, run_stage, strategies
+from strategy_pipeline.cycle import Workspace, funding, predictions, run_missing, run_stage, strategies, tuning
 from strategy_pipeline.cycle.portfolio import daily_closes, own_returns
 from strategy_pipeline.cycle.workspace import costs_of
 from strategy_pipeline.errors import NoDataError
@@ -130,7 +130,7 @@ def test_tuning_monte_carlo_and_positions_are_charged_too(perpetual: Workspace, 
     members = strategies.population(perpetual, FIRST)[:2]
     monkeypatch.setattr(optimization, "optimize", seen("optimize"))
     with pytest.raises(Stop):
-        strategies.tune(perpetual, FIRST, members, prefix="nowhere", origin="nobody")
+        tuning.tune(perpetual, FIRST, members, tuning.asked_of(perpetual), prefix="nowhere", counted="nobody")
     monkeypatch.setattr(strategies, "stability", seen("stability"))
     with pytest.raises(Stop):
         strategies.evidence(perpetual, FIRST)
