@@ -91,16 +91,7 @@ def sizes(args: argparse.Namespace) -> None:
     """How often the gate promotes anything of a search without an edge and without costs, by the span's length."""
     from strategy_pipeline.audit import Journal
     from strategy_pipeline.compute import map_shards
-    from strategy_pipeline.selection import (
-        Gate,
-        allowed_p_value,
-        clopper_pearson,
-        search_p_value,
-        select,
-        shortlist,
-        split_days,
-        t_statistic,
-    )
+    from strategy_pipeline.selection import Gate, clopper_pearson, select, shortlist, split_days, t_statistic
 
     gate = Gate(resamples=500)
     run = {"study": "sizes", "searches": args.searches, "strategies": args.strategies, "seed": args.seed, "level": gate.level}
@@ -111,32 +102,27 @@ def sizes(args: argparse.Namespace) -> None:
         if journal.get(f"{span:05d}") is not None:
             return
         train, held_out = split_days(span)
-        passed, alone, whole = [], [], []
+        passed, whole = [], []
         for k in range(args.searches):
             returns = null_search(generator(args.seed, "sizes", span, k), span, args.strategies)
             looked = shortlist(returns[train], ids=ids, draws=ids, gate=gate)
             if not looked:
                 continue
             columns = [ids.index(sid) for sid in looked]
+            out = returns[held_out][:, columns]
             options = {"ids": looked, "n_trials": args.strategies, "draws": looked, "gate": gate, "n_blocks": 2, "seed": k}
-            found = min(
-                item.stepm_p_value for item in select(returns[train][:, columns], returns[held_out][:, columns], **options).evidence
-            )
-            proved = search_p_value(returns[train], gate, seed=k)
-            passed.append(found <= allowed_p_value(proved, gate.level, gate.validation_level))
-            alone.append(found <= gate.level)
+            passed.append(bool(select(returns[train][:, columns], out, gross=out, **options).promoted))
             whole.append(float(t_statistic(returns[:, columns]).max()))
-        piece = {"span": span, "promoted": int(np.sum(passed)), "alone": int(np.sum(alone)), "t_2": float(np.quantile(whole, 0.98))}
+        piece = {"span": span, "promoted": int(np.sum(passed)), "t_2": float(np.quantile(whole, 0.98))}
         journal.put(f"{span:05d}", piece)
         print(piece, flush=True)
 
     map_shards(one, args.spans, workers=args.workers)
-    print("days | anything promoted | with validation alone at the same level | t over the whole span that the find of 2 % exceeds")
+    print("days | anything promoted | t over the whole span that the find of 2 % exceeds")
     for span in args.spans:
         row = journal.get(f"{span:05d}") or {}
         low, high = clopper_pearson(row["promoted"], args.searches)
-        shares = f"{row['promoted'] / args.searches:.1%} ({low:.1%} to {high:.1%}) | {row['alone'] / args.searches:.1%}"
-        print(f"{span:,} | {shares} | {row['t_2']:.2f}")
+        print(f"{span:,} | {row['promoted'] / args.searches:.1%} ({low:.1%} to {high:.1%}) | {row['t_2']:.2f}")
 
 
 def tests(args: argparse.Namespace) -> None:

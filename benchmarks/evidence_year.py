@@ -36,6 +36,7 @@ class Year:
         self.days = np.unique(np.asarray(world.bars.times).astype("datetime64[D]"))
         self.begin = len(self.days) - YEAR
         self.daily: dict[str, np.ndarray] = {}
+        self.gross: dict[str, np.ndarray] = {}  # before costs, of those that got a look
         self.pool: dict[str, Any] = {}
         self.tried: set[str] = set()
         self.result: Any = None
@@ -106,7 +107,7 @@ class Year:
 
     def day(self, number: int, members: list[str], draws: set[str]) -> None:
         """One look, at the day's search and what is watched, and the book."""
-        from strategy_pipeline.selection import select, split_days
+        from strategy_pipeline.selection import select, shortlist, split_days
 
         through = self.begin + number
         train, held_out = split_days(through)
@@ -117,9 +118,10 @@ class Year:
         barred = self.book.barred(pd.DataFrame(values[train], index=known[train], columns=members))
         ids = [sid for sid in members if sid not in barred]
         values = values if len(ids) == len(members) else self.returns(ids, through)
-        options: dict[str, Any] = {
-            "ids": ids, "n_trials": max(len(self.tried), len(ids)), "draws": draws & set(ids), "full": values, "gate": self.gate,
-            "n_blocks": 0, "seed": number,
+        options: dict[str, Any] = {"ids": ids, "draws": draws & set(ids), "gate": self.gate}
+        gross = self.before_costs(ids, shortlist(values[train], **options), through)
+        options |= {
+            "n_trials": max(len(self.tried), len(ids)), "gross": gross[held_out], "full": values, "n_blocks": 0, "seed": number,
         }  # fmt: skip
         found = select(values[train], values[held_out], **options)
         if found.promoted and self.args.paths:
@@ -135,6 +137,17 @@ class Year:
                 self.validated.setdefault(move["strategy_id"], number)
             elif move["to_state"] == "active":
                 self.activated.setdefault(move["strategy_id"], number)
+
+    def before_costs(self, ids: list[str], looked: list[str], through: int) -> np.ndarray:
+        """Daily returns with every charge waived through a day, (n_days, n_ids), of those that get a look; NaN for the others."""
+        from strategy_pipeline.audit.promotions import before_costs
+
+        new = [sid for sid in looked if sid not in self.gross]
+        self.gross |= dict(zip(new, before_costs(self.result, [self.pool[sid] for sid in new]), strict=True))
+        found = np.full((through, len(ids)), np.nan)
+        for sid in looked:
+            found[:, ids.index(sid)] = self.gross[sid][:through]
+        return found
 
     def stability(self, ids: tuple[str, ...], number: int, train: slice) -> tuple[dict[str, float], dict[str, float]]:
         """Monte Carlo score and stressed Sharpe ratio on training days, as the cycle's gate reads them."""

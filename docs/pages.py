@@ -32,7 +32,8 @@ SIZES = {
 }
 GATE = {
     "gate_top": ("top", "how many candidates get a look at validation; training alone decides which"),
-    "gate_level": ("level", "the chance that a search promotes anything where nothing has an edge; lower is stricter"),
+    "gate_level": ("level", "the chance that a search promotes anything where nothing can be foretold; lower is stricter"),
+    "gate_net_level": ("net_level", "the chance that it promotes what earns nothing after costs, where something can be foretold"),
     "gate_robustness": ("min_robustness", "see [the score](robustness.md#the-score); 0 asks for none"),
 }
 # Processor seconds of a stage, rounded up; the larger of two days in a fresh home.

@@ -106,7 +106,10 @@ class Settings(BaseSettings):
     )
     gate_top: int | None = Field(None, ge=1, le=1000, description="candidates that get a look at validation (default: the gate's own)")
     gate_level: float | None = Field(
-        None, gt=0, lt=1, description="chance that a search promotes something where nothing has an edge (default: the gate's own)"
+        None, gt=0, lt=1, description="chance that a search promotes something where nothing can be foretold (default: the gate's own)"
+    )
+    gate_net_level: float | None = Field(
+        None, gt=0, lt=1, description="chance that a search promotes something that earns nothing after costs (default: the gate's own)"
     )
     gate_robustness: float | None = Field(
         None, ge=0, le=1, description="least Monte Carlo robustness score of what is promoted (default: the gate's own)"

@@ -11,7 +11,7 @@ from strategy_pipeline.errors import MissingColumnError
 
 LEADERBOARD_COLUMNS = (
     "day", "rank", "strategy_id", "family", "text", "state", "sharpe_train", "sharpe_validation", "sharpe_low", "sharpe_high",
-    "t_stat", "dsr", "pbo", "stepm_p", "verdict", "trades", "reasons",
+    "t_stat", "dsr", "pbo", "gross_p", "stepm_p", "verdict", "trades", "reasons",
 )  # fmt: skip
 VERDICTS = ("promoted", "watchlist", "rejected", "not_looked_at")
 # Column of the leaderboard -> the names under which metrics and evidence may hold it.
@@ -23,6 +23,7 @@ _SOURCES = {
     "t_stat": ("t_stat", "t_statistic"),
     "dsr": ("dsr",),
     "pbo": ("pbo",),
+    "gross_p": ("gross_p", "gross_p_value"),
     "stepm_p": ("stepm_p", "stepm_p_value"),
 }
 

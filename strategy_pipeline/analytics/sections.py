@@ -197,7 +197,8 @@ def leaderboard(inputs: ReportInputs) -> str:
         Column("t_stat", "t", number(2), "t statistic of the mean daily return over both spans"),
         Column("dsr", "DSR", number(2), "Deflated Sharpe ratio: probability that the Sharpe ratio beats the best of as many lucky trials"),
         Column("pbo", "PBO", number(2), "Probability of backtest overfitting of the search it came from"),
-        Column("stepm_p", "StepM p", number(3), "p-value on validation, corrected for everything looked at"),
+        Column("gross_p", "p before costs", number(3), "Does it foretell anything? StepM p-value on validation, of everything looked at"),
+        Column("stepm_p", "p after costs", number(3), "Does it earn anything? StepM p-value on validation, of everything looked at"),
         Column("trades", "Trades", compact),
     ]
     count = f"The best {len(shown)} of {len(board):,} strategies of this day. " if len(board) > len(shown) else ""
@@ -297,8 +298,9 @@ def reading(inputs: ReportInputs) -> str:
         ("Tried", "Every strategy that any search ever evaluated counts, since the best of many looks good by luck."),
         ("Look at validation", "A few distinct strategies, chosen on training days alone, are tried once on days that no search saw."),
         (
-            "StepM p",
-            "Chance of a result this good on validation without any edge, corrected for all that were looked at (Romano and Wolf 2005).",
+            "p before, after costs",
+            "Chance of a result this good on validation where nothing can be foretold (before costs), and where nothing is left to earn "
+            "(after them), corrected for all that were looked at (StepM; Romano and Wolf 2005).",
         ),
         (
             "t",

@@ -41,7 +41,7 @@ class PromotionAudit:
     records
         One plain dict a market: ``market, strength`` (None on a null), ``kind, planted, sharpe, promoted`` (one dict a
         promoted strategy: id, text, t_statistic, stepm_p_value, sharpe, correlation), ``found`` (one of them is the edge),
-        ``trials, effective_trials, search_p, looked_at, first`` (what was said of the one looked at first: id, text, stepm_p_value,
+        ``trials, effective_trials, looked_at, first`` (what was said of the one looked at first: id, text, gross_p_value, stepm_p_value,
         t_statistic, train_sharpe, correlation, why), ``drift_t, serial_p``.
     what
         ``null`` or ``power``.
@@ -130,7 +130,8 @@ def audit_promotions(
     """Generation, search and selection on `markets` worlds made from `bars`.
 
     what
-        ``null``: nothing to find. ``power``: a planted rule each; market k has strength ``strengths[k % n]``, and kinds take turns.
+        ``null``: nothing to find. ``power``: a planted rule each; market k has strength ``strengths[k % n]``, and kinds take turns. At a
+        strength of 0 the rule foretells just what its costs eat.
     strategies
         Trials a market, shared by the generators in `methods` (default: all registered) as `generation.campaign` shares them; they
         see the training span alone.
@@ -154,8 +155,8 @@ def audit_promotions(
     if markets < 1 or strategies < 1:
         raise SettingsError(f"Expected at least 1 market and 1 strategy, was {markets} and {strategies}; nothing would be audited")
     strong = tuple(float(value) for value in strengths)
-    if what == "power" and (not strong or min(strong) <= 0 or max(strong) > 20):
-        raise SettingsError(f"Expected annual Sharpe ratios above 0 and at most 20, was {list(strengths)}; 1,2,3,4 is the usual curve")
+    if what == "power" and (not strong or not min(strong) >= 0 or not max(strong) <= 20):
+        raise SettingsError(f"Expected annual Sharpe ratios from 0 to 20, was {list(strengths)}; 1,2,3,4 is the usual curve")
     gate, chosen = gate or Gate(), tuple(methods) if methods else registered()
     run = {
         "audit": what, "bars": bars.fingerprint, "strategies": strategies, "seed": seed, "methods": list(chosen), "gate": asdict(gate),
@@ -203,15 +204,15 @@ def _market(
     for item in selection.evidence[:1]:
         sid = item.strategy_id
         first = {
-            "id": sid, "text": by_id[sid].text, "why": item.why, "stepm_p_value": _plain(item.stepm_p_value),
-            "t_statistic": _plain(item.t_statistic), "train_sharpe": _plain(item.train_sharpe),
+            "id": sid, "text": by_id[sid].text, "why": item.why, "gross_p_value": _plain(item.gross_p_value),
+            "stepm_p_value": _plain(item.stepm_p_value), "t_statistic": _plain(item.t_statistic), "train_sharpe": _plain(item.train_sharpe),
             "correlation": _correlation(result.daily_returns[row[sid]], world.daily),
         }  # fmt: skip
     whole = left[left["symbol"] == "all"].iloc[0]
     return {
         "market": market, "strength": strength, "kind": kind, "planted": world.planted.text if world.planted else None,
         "sharpe": _plain(world.sharpe), "promoted": promoted, "found": any(map(_is_edge, promoted)), "trials": selection.n_trials,
-        "effective_trials": selection.effective_trials, "search_p": _plain(selection.search_p_value), "first": first,
+        "effective_trials": selection.effective_trials, "first": first,
         "looked_at": len(selection.evidence),
         "drift_t": _plain(whole["drift_t"]), "serial_p": _plain(whole["serial_p"]),
     }  # fmt: skip
@@ -241,14 +242,15 @@ def searched(
     by_id = {strategy.id: strategy for strategy in made.strategies}
     looked = shortlist(made.returns.T, ids=made.ids, draws=made.draws, gate=gate)
     result = backtest([by_id[sid] for sid in looked] or made.strategies[:1], world.bars, costs=costs, series=world.series, workers=1)
-    full = np.full((len(days), len(made.ids)), np.nan)
+    full, gross = np.full((2, len(days), len(made.ids)), np.nan)
     full[train] = made.returns.T
     place = {sid: k for k, sid in enumerate(made.ids)}
+    free = before_costs(result, [by_id[sid] for sid in result.strategy_ids])
     for k, sid in enumerate(result.strategy_ids):
-        full[:, place[sid]] = result.daily_returns[k]
+        full[:, place[sid]], gross[:, place[sid]] = result.daily_returns[k], free[k]
     options: dict[str, Any] = {
-        "ids": made.ids, "n_trials": len(tried | set(by_id)), "draws": made.draws, "full": full, "gate": gate, "seed": seed,
-        "n_blocks": _BLOCKS,
+        "ids": made.ids, "n_trials": len(tried | set(by_id)), "draws": made.draws, "gross": gross[held_out],
+        "full": full, "gate": gate, "seed": seed, "n_blocks": _BLOCKS,
     }  # fmt: skip
     selection = select(made.returns.T, full[held_out], **options)
     if selection.promoted and n_paths:
@@ -256,6 +258,14 @@ def searched(
         scores, stressed = stability(result, passed, n_paths, seed, days[train.start], days[train.stop])
         selection = select(made.returns.T, full[held_out], robustness=scores, stressed_sharpe=stressed, **options)
     return selection, result, by_id
+
+
+def before_costs(result: BacktestResult, members: list[Strategy]) -> np.ndarray:
+    """Daily returns of strategies that a result ran, with every charge waived, (n_strategies, n_days)."""
+    if not members:
+        return np.empty((0, len(result.days)))
+    free = result.rerun(members, costs=result.costs.waived(), workers=1)
+    return np.array([free.daily_returns[free.strategy_ids.index(strategy.id)] for strategy in members])
 
 
 def stability(

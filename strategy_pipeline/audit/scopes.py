@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from strategy_pipeline.audit.journal import Journal
-from strategy_pipeline.audit.promotions import PromotionAudit, searched, stability
+from strategy_pipeline.audit.promotions import PromotionAudit, before_costs, searched, stability
 from strategy_pipeline.audit.worlds import BLOCK_DAYS, FORECAST, World, forecast_like, leftovers, null_world
 from strategy_pipeline.compute import map_shards
 from strategy_pipeline.errors import SettingsError
@@ -164,9 +164,10 @@ def _pairs_searched(
     returns, days = result.daily_returns.T, np.asarray(result.days).astype("datetime64[D]")
     train, held_out = split_days(len(returns))
     by_id = {strategy.id: strategy for strategy in members}
+    gross = before_costs(result, [by_id[sid] for sid in result.strategy_ids]).T
     options: dict[str, Any] = {
-        "ids": result.strategy_ids, "n_trials": len(by_id), "draws": set(by_id), "full": returns, "gate": gate, "seed": seed,
-        "n_blocks": _BLOCKS,
+        "ids": result.strategy_ids, "n_trials": len(by_id), "draws": set(by_id), "gross": gross[held_out], "full": returns, "gate": gate,
+        "seed": seed, "n_blocks": _BLOCKS,
     }  # fmt: skip
     selection = select(returns[train], returns[held_out], **options)
     if selection.promoted and n_paths:

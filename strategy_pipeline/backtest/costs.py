@@ -7,7 +7,7 @@ the risk rooms share. What does not: how a fill is made (that is the engines').
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,6 +85,11 @@ class Costs:
                 continue
             if not math.isfinite(value) or not 0 <= value < 10_000:
                 raise SettingsError(f"Expected {name} from 0 to below 10000 basis points, was {value!r}; give it per side")
+
+    def waived(self) -> Costs:
+        """The same terms with every charge waived: no fee, slippage, impact or interest. What limits an order (lot, least notional,
+        participation) stays, so that the same trades are made."""
+        return replace(self, fee_bps=0.0, slippage_bps=0.0, maker_fee_bps=None, slippage_volatility=0.0, impact=0.0, borrow_annual=0.0)
 
     @property
     def fee(self) -> float:

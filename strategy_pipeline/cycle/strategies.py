@@ -10,8 +10,8 @@ import datetime as dt
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -201,8 +201,11 @@ def backtests(workspace: Workspace, day: dt.date) -> StageReport:
     return StageReport(summary, facts, table=best, artifacts=tuple(artifacts), inputs=read)
 
 
-def run(workspace: Workspace, day: dt.date, members: list[Strategy], *, until: pd.Timestamp | None = None) -> BacktestResult:
-    """A backtest of strategies through the close of `day`, or on the bars before `until` alone, with every named series known by then."""
+def run(
+    workspace: Workspace, day: dt.date, members: list[Strategy], *, until: pd.Timestamp | None = None, charged: bool = True
+) -> BacktestResult:
+    """A backtest of strategies through the close of `day`, or on the bars before `until` alone, with every named series known by then;
+    not `charged`: with every charge of trading waived."""
     from strategy_pipeline.backtest import backtest
 
     bars, series, rates = workspace.bars(day), predictions.named_series(workspace, day), funding_of(workspace, day)
@@ -210,10 +213,11 @@ def run(workspace: Workspace, day: dt.date, members: list[Strategy], *, until: p
         bars = bars.between(None, until)
         series = {name: values[:, : bars.n_bars] for name, values in series.items()}
         rates = None if rates is None else rates[:, : bars.n_bars]
+    costs = costs_of(workspace)
     return backtest(
         members,
         bars,
-        costs=costs_of(workspace),
+        costs=costs if charged else costs.waived(),
         fill=workspace.settings.fill,
         series=series,
         funding=rates,
@@ -295,14 +299,16 @@ def everything_run(workspace: Workspace, day: dt.date) -> tuple[Results, dict[st
 
 
 def gate_of(workspace: Workspace) -> Gate:
-    """The gate, with what the settings change of it; a level above its ceiling on validation lifts that too."""
+    """The gate, with what the settings change of it."""
     from strategy_pipeline.selection import Gate
 
     settings = workspace.settings
-    given = {"top": settings.gate_top, "level": settings.gate_level, "min_robustness": settings.gate_robustness}
+    given = {
+        "top": settings.gate_top, "level": settings.gate_level, "net_level": settings.gate_net_level,
+        "min_robustness": settings.gate_robustness,
+    }  # fmt: skip
     changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    gate = Gate(resamples=settings.sizes.bootstrap, **changed)
-    return replace(gate, validation_level=max(gate.level, gate.validation_level))
+    return Gate(resamples=settings.sizes.bootstrap, **changed)
 
 
 def evidence(workspace: Workspace, day: dt.date) -> StageReport:
@@ -336,6 +342,10 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
         members = [Strategy.from_json(json.loads(texts[i])) for i in looked_at]
         robustness, stressed = stability(workspace, run(workspace, day, members, until=cut.train_end), looked_at, seed)
         options |= {"robustness": robustness, "stressed_sharpe": stressed}
+        before = dict(zip(*_before_costs(workspace, day, members), strict=True))
+        nothing = np.full(len(results.days), np.nan)
+        gross = np.array([before.get(strategy_id, nothing) for strategy_id in options["ids"]])
+        options["gross"] = gross[:, results.days >= np.datetime64(cut.validation_start.date())].T
     selection = select(train, held_out, gate=gate, **options)
     frame, screening = selection.to_frame(), selection.screening
     if barred:
@@ -355,8 +365,14 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
         "looked_at": len(frame), "promoted": len(selection.promoted), "watchlist": len(selection.watchlist), "tested_before": len(barred),
         "train_end": str(cut.train_end.date()), "validation_start": str(cut.validation_start.date()),
     }  # fmt: skip
-    table = frame[["strategy_id", "train_sharpe", "sharpe", "stepm_p_value", "t_statistic", "dsr", "verdict", "reasons"]]
+    table = frame[["strategy_id", "train_sharpe", "sharpe", "gross_p_value", "stepm_p_value", "t_statistic", "dsr", "verdict", "reasons"]]
     return StageReport(selection.summary, facts, table=table, artifacts=artifacts)
+
+
+def _before_costs(workspace: Workspace, day: dt.date, members: list[Strategy]) -> tuple[Sequence[str], np.ndarray]:
+    """Ids, and daily returns with every charge of trading waived, (n_strategies, n_days)."""
+    result = run(workspace, day, members, charged=False)
+    return result.strategy_ids, returns_of(workspace, day, members, result)
 
 
 # ---- the book ----------------------------------------------------------------------------------------------------

@@ -7,12 +7,11 @@ not belong: what a strategy is, how it was run (`backtest/`), and what becomes o
 
 from strategy_pipeline.selection.best_set import ConfidenceSet, model_confidence_set
 from strategy_pipeline.selection.clusters import cluster_labels, effective_trials
-from strategy_pipeline.selection.combination import allowed_p_value, product_bound
 from strategy_pipeline.selection.consensus import consensus_scores
 from strategy_pipeline.selection.discovery import FamilyDiscoveries, adjusted_p_values, family_discoveries, one_sided_p_values
 from strategy_pipeline.selection.errors import InvalidReturnsError, LedgerVersionError
 from strategy_pipeline.selection.evidence import Evidence, Selection
-from strategy_pipeline.selection.gate import Gate, search_p_value, select, shortlist, split_days
+from strategy_pipeline.selection.gate import Gate, select, shortlist, split_days
 from strategy_pipeline.selection.haircut import haircut_sharpe
 from strategy_pipeline.selection.intervals import SharpeInterval, clopper_pearson, sharpe_interval
 from strategy_pipeline.selection.overfitting import Overfitting, cross_validated_overfitting, probability_of_backtest_overfitting
@@ -41,7 +40,6 @@ __all__ = [
     "StepM",
     "TrialsLedger",
     "adjusted_p_values",
-    "allowed_p_value",
     "bootstrap_standard_error",
     "clopper_pearson",
     "cluster_labels",
@@ -57,9 +55,7 @@ __all__ = [
     "one_sided_p_values",
     "probabilistic_sharpe_ratio",
     "probability_of_backtest_overfitting",
-    "product_bound",
     "reality_check",
-    "search_p_value",
     "select",
     "sharpe_interval",
     "sharpe_ratio",

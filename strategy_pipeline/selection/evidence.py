@@ -21,11 +21,9 @@ class Evidence:
         Strategies the search evaluated, and the clusters of returns they form.
     train_sharpe
         On the training span, which chose it: biased upwards.
-    stepm_p_value, allowed_p_value
-        Studentised StepM on validation, adjusted for all strategies looked at; and the largest that passes, by what training
-        proved about the search.
-    search_p_value
-        Of training: the SPA test over the strategies drawn without looking at returns; NaN where none is known to be.
+    gross_p_value, stepm_p_value
+        Studentised StepM on validation, adjusted for all strategies looked at: of returns before costs (does it foretell
+        anything?; NaN where those were not given) and after them (does it earn anything?).
     t_statistic
         Of the mean daily return over training and validation.
     dsr, dsr_all_trials
@@ -65,8 +63,7 @@ class Evidence:
     stressed_sharpe: float
     verdict: Verdict
     reasons: tuple[str, ...]
-    search_p_value: float = float("nan")
-    allowed_p_value: float = float("nan")
+    gross_p_value: float = float("nan")
 
     @property
     def why(self) -> str:
@@ -87,7 +84,7 @@ class Selection:
     screening
         Every strategy given: strategy_id, train_sharpe (annual), train_days, consensus (`consensus_scores`; NaN where it cannot get a
         look), looked_at, reason (why it got no look; empty if it did).
-    n_trials, effective_trials, trial_sharpe_var (per observation), pbo, search_p_value
+    n_trials, effective_trials, trial_sharpe_var (per observation), pbo
         Of the search, from training returns.
     """
 
@@ -98,7 +95,6 @@ class Selection:
     effective_trials: int
     trial_sharpe_var: float
     pbo: float
-    search_p_value: float = float("nan")
 
     def ids(self, verdict: Verdict) -> tuple[str, ...]:
         """Ids with this verdict, best of training first."""

@@ -2,9 +2,10 @@
 
 The rule that measured best on null and planted markets (`docs/evidence.md`): every search sees only the training span; of it
 the few distinct strategies that agree best with whatever did well (`consensus`); one look at the untouched validation span with
-a studentised step-wise test. What training proved about the strategies that were drawn without looking at returns (Hansen's SPA
-test) decides how much validation must prove (`combination`). Beside the gate, and without a vote, stand the t statistic of the
-whole period, the deflated Sharpe ratio and the probability of backtest overfitting of the search.
+a studentised step-wise test, which asks two questions. Do they foretell anything? Returns before costs answer that sharply, and the
+level at which nothing is promoted where nothing can be foretold is theirs. Is anything left after costs? Returns after costs answer
+that, at a level of their own. Beside the gate, and without a vote, stand the t statistic of the whole period, the deflated Sharpe
+ratio and the probability of backtest overfitting of the search.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from strategy_pipeline.selection.clusters import effective_trials, standard_scores
-from strategy_pipeline.selection.combination import allowed_p_value, product_bound
 from strategy_pipeline.selection.consensus import consensus_scores
 from strategy_pipeline.selection.errors import InvalidReturnsError
 from strategy_pipeline.selection.evidence import Evidence, Selection, Verdict
 from strategy_pipeline.selection.intervals import sharpe_interval
 from strategy_pipeline.selection.overfitting import probability_of_backtest_overfitting
 from strategy_pipeline.selection.ratios import as_matrix, deflated_sharpe_ratio, moments, sharpe_ratio, t_statistic
-from strategy_pipeline.selection.stepwise import spa_p_value, stepm
+from strategy_pipeline.selection.stepwise import stepm
 
 DAYS_PER_YEAR = 365.0
-VALIDATION_SHARE = 0.5
+VALIDATION_SHARE = 0.6
 GAP_DAYS = 5
 _FEWEST_BLOCKS = 60
 
@@ -42,10 +42,11 @@ class Gate:
     max_correlation
         A strategy more correlated than this (training returns) with one before it is left out of the top.
     level
-        Chance that anything is promoted where no strategy of the search has an edge.
-    validation_level
-        Largest validation p-value (StepM, adjusted for all that are looked at) that passes, whatever training proved: the chance
-        that a strategy without an edge passes where others have one.
+        Largest p-value in validation before costs (StepM, adjusted for all that are looked at): the chance that anything is
+        promoted where nothing can be foretold, however many strategies were tried.
+    net_level
+        Largest p-value in validation after costs: the chance that anything is promoted that earns nothing after them, where
+        something can be foretold.
     t_threshold
         Least t statistic over training and validation, for those who want one on top; None asks for none. Luck that passed the
         other tests has nearly the t of a true edge, since it was chosen for its training returns: it does not tell them apart.
@@ -63,7 +64,7 @@ class Gate:
     top: int = 3
     max_correlation: float = 0.9
     level: float = 0.02
-    validation_level: float = 0.07
+    net_level: float = 0.07
     t_threshold: float | None = None
     min_training_days: int = 60
     min_validation_days: int = 30
@@ -93,6 +94,7 @@ def select(
     ids: Sequence[str],
     n_trials: int,
     draws: Collection[str] | None = None,
+    gross: ArrayLike | None = None,
     full: ArrayLike | None = None,
     gate: Gate | None = None,
     robustness: Mapping[str, float] | None = None,
@@ -110,9 +112,12 @@ def select(
     n_trials
         Distinct strategies the search ever evaluated (`TrialsLedger.count`), at least ``len(ids)``.
     draws
-        Those of `ids` that were drawn without looking at any return. Training tests them together, and what it proves
-        loosens what validation must prove; only they vote on who gets a look. None: nobody knows; training proves nothing
-        then, validation must reach `Gate.level` alone, and all vote.
+        Those of `ids` that were drawn without looking at any return: they alone vote on who gets a look. None: nobody knows, all
+        vote.
+    gross
+        Validation returns before costs, the shape of `validation`; only columns of strategies that get a look are read. Where nothing
+        can be foretold they have a mean of zero, while net ones lose what trading costs: a test of net returns asks for that on
+        top. None: nobody knows; what is left after costs must reach `Gate.level` too.
     full
         The same over the whole period, for the t statistic; default: training and validation joined.
     robustness, stressed_sharpe
@@ -126,19 +131,24 @@ def select(
     outcome, with the reasons in `Selection.evidence`. `InvalidReturnsError` for shapes that do not fit.
     """
     gate = gate or Gate()
-    product_bound(gate.level, gate.validation_level)  # refuses levels that make no rule
+    if not (0 < gate.level < 1 and 0 < gate.net_level < 1):
+        raise InvalidReturnsError(f"Expected levels between 0 and 1, was {gate.level} and {gate.net_level}; 0.02 and 0.07 are the gate's")
     training, held_out = as_matrix(train, "train"), as_matrix(validation, "validation")
     given = {"train": training, "validation": held_out} | ({} if full is None else {"full": as_matrix(full, "full")})
     names = _checked_ids(ids, given, n_trials)
     whole = given["full"] if "full" in given else np.concatenate([training, held_out])
     drawn = None if draws is None else _among(names, draws)
     looked_at, screening = _screen(training, (~np.isnan(held_out)).sum(axis=0), names, drawn, gate)
-    proved = float("nan") if drawn is None else search_p_value(training[:, drawn], gate, seed=seed)
-    summary = _search_statistics(training, n_trials, n_blocks) | {"search_p_value": proved}
+    before = None if gross is None else as_matrix(gross, "gross")
+    if before is not None and before.shape != held_out.shape:
+        raise InvalidReturnsError(
+            f"Expected gross returns of the shape of validation, {held_out.shape}, was {before.shape}; give the same days and strategies"
+        )
+    summary = _search_statistics(training, n_trials, n_blocks)
     evidence: tuple[Evidence, ...] = ()
     if looked_at:
-        evidence = _look(training, held_out, whole, names, looked_at, summary, gate, seed)
-        evidence = _judged(evidence, gate, robustness or {}, stressed_sharpe or {})
+        evidence = _look(training, held_out, before, whole, names, looked_at, summary, gate, seed)
+        evidence = _judged(evidence, gate, before is not None, robustness or {}, stressed_sharpe or {})
     return Selection(evidence=evidence, screening=screening, gate=gate, **summary)
 
 
@@ -234,21 +244,6 @@ def _active_days(training: NDArray) -> NDArray[np.int64]:
     return np.asarray(((training != 0) & ~np.isnan(training)).sum(axis=0))
 
 
-def search_p_value(draws: ArrayLike, gate: Gate | None = None, *, seed: int = 0) -> float:
-    """What training proves about a search: Hansen's SPA test over the strategies drawn without looking at returns.
-
-    draws
-        Their training returns, (n_days, n_strategies). Activity, not profit, decides which of them are tested
-        (`Gate.min_active_days`), so the test stays one of strategies chosen beforehand. NaN where none is.
-    """
-    gate = gate or Gate()
-    matrix = as_matrix(draws, "draws")
-    tested = np.flatnonzero(_active_days(matrix) >= gate.min_active_days)
-    if not len(tested):
-        return float("nan")
-    return spa_p_value(matrix[:, tested], n_resamples=gate.resamples, mean_block=_block(gate, len(matrix)), seed=seed)
-
-
 def _block(gate: Gate, n_days: int) -> float:
     """Mean block of the tests: the gate's, but of a short span so much less that sixty blocks are left. With fewer the bootstrap
     underrates the error of a mean, and the best of many looks proven (by simulation: `docs/evidence.md`)."""
@@ -272,6 +267,7 @@ def _search_statistics(training: NDArray, n_trials: int, n_blocks: int) -> dict[
 def _look(
     training: NDArray,
     held_out: NDArray,
+    before: NDArray | None,
     whole: NDArray,
     names: tuple[str, ...],
     columns: list[int],
@@ -280,15 +276,15 @@ def _look(
     seed: int,
 ) -> tuple[Evidence, ...]:
     """The one look at validation: the numbers of each strategy in the top, without a verdict."""
-    block = _block(gate, len(held_out))
-    test = stepm(held_out[:, columns], level=gate.level, n_resamples=gate.resamples, mean_block=block, seed=seed)
+    options: dict[str, Any] = {"n_resamples": gate.resamples, "mean_block": _block(gate, len(held_out)), "seed": seed}
+    net = stepm(held_out[:, columns], **options).p_values
+    foretold = np.full(len(columns), np.nan) if before is None else stepm(before[:, columns], **options).p_values
     count, _, _, skew, kurt = moments(whole[:, columns])
     ratio, t_values = sharpe_ratio(whole[:, columns]), t_statistic(whole[:, columns])
     train_sharpe = sharpe_ratio(training[:, columns], DAYS_PER_YEAR)
     _, _, out_deviation, _, _ = moments(held_out[:, columns])
     spread = float(summary["trial_sharpe_var"])
     found = []
-    allowed = allowed_p_value(float(summary["search_p_value"]), gate.level, gate.validation_level)
     for k, column in enumerate(columns):
         interval = sharpe_interval(
             held_out[:, column], n_resamples=gate.resamples, mean_block=gate.mean_block, periods_per_year=DAYS_PER_YEAR, seed=seed
@@ -304,7 +300,7 @@ def _look(
                 trials=int(summary["n_trials"]),
                 effective_trials=int(summary["effective_trials"]),
                 train_sharpe=float(train_sharpe[k]),
-                stepm_p_value=float(test.p_values[k]),
+                stepm_p_value=float(net[k]),
                 t_statistic=float(t_values[k]),
                 dsr=deflated(summary["effective_trials"], plain),
                 dsr_all_trials=deflated(summary["n_trials"], plain),
@@ -320,8 +316,7 @@ def _look(
                 stressed_sharpe=float("nan"),
                 verdict="rejected",
                 reasons=(),
-                search_p_value=float(summary["search_p_value"]),
-                allowed_p_value=allowed,
+                gross_p_value=float(foretold[k]),
             )
         )
     return tuple(found)
@@ -333,7 +328,7 @@ def _active_day_volatility(returns: NDArray) -> float:
 
 
 def _judged(
-    items: tuple[Evidence, ...], gate: Gate, robustness: Mapping[str, float], stressed_sharpe: Mapping[str, float]
+    items: tuple[Evidence, ...], gate: Gate, gross: bool, robustness: Mapping[str, float], stressed_sharpe: Mapping[str, float]
 ) -> tuple[Evidence, ...]:
     """Verdicts and their reasons: what failed with its threshold; what passed, when everything did."""
     judged = []
@@ -341,8 +336,11 @@ def _judged(
         score = float(robustness.get(item.strategy_id, float("nan")))
         stressed = float(stressed_sharpe.get(item.strategy_id, float("nan")))
         item = replace(item, robustness=score, stressed_sharpe=stressed)
-        allowed = item.allowed_p_value
-        checks = [(item.stepm_p_value <= allowed, "validation StepM p", item.stepm_p_value, "<=", ">", allowed)]
+        before, after = item.gross_p_value, item.stepm_p_value
+        most = gate.net_level if gross else min(gate.level, gate.net_level)
+        checks = [(after <= most, "validation StepM p after costs", after, "<=", ">", most)]
+        if gross:
+            checks.insert(0, (before <= gate.level, "validation StepM p before costs", before, "<=", ">", gate.level))
         if gate.t_threshold is not None:
             checks.append((item.t_statistic >= gate.t_threshold, "t over the full period", item.t_statistic, ">=", "<", gate.t_threshold))
         if item.strategy_id in robustness:

@@ -148,6 +148,7 @@ def test_evidence_ranks_before_the_sharpe_ratio_that_chose() -> None:
             "sharpe": 0.9,
             "train_sharpe": 1.0,
             "t_statistic": 3.9,
+            "gross_p_value": 0.001,
             "stepm_p_value": 0.02,
             "reasons": "r",
         },
@@ -157,6 +158,7 @@ def test_evidence_ranks_before_the_sharpe_ratio_that_chose() -> None:
             "sharpe": 1.5,
             "train_sharpe": 2.0,
             "t_statistic": 2.0,
+            "gross_p_value": 0.05,
             "stepm_p_value": 0.3,
             "reasons": "r",
         },
@@ -166,6 +168,7 @@ def test_evidence_ranks_before_the_sharpe_ratio_that_chose() -> None:
             "sharpe": -1.0,
             "train_sharpe": 2.5,
             "t_statistic": 1.0,
+            "gross_p_value": 0.8,
             "stepm_p_value": 0.9,
             "reasons": "r",
         },
@@ -175,7 +178,7 @@ def test_evidence_ranks_before_the_sharpe_ratio_that_chose() -> None:
     assert found["verdict"].tolist() == ["promoted", "watchlist", "rejected", "not_looked_at", "not_looked_at"]
     assert tuple(found.columns) == LEADERBOARD_COLUMNS
     assert found["t_stat"].tolist()[:3] == [3.9, 2.0, 1.0]
-    assert found.loc[3:, ["sharpe_validation", "t_stat", "stepm_p", "dsr"]].isna().all(axis=None)
+    assert found.loc[3:, ["sharpe_validation", "t_stat", "gross_p", "stepm_p", "dsr"]].isna().all(axis=None)
     assert found["state"].tolist() == ["candidate", "watchlist", "candidate", "candidate", "candidate"]
     assert str(found["day"].dtype) == "datetime64[ns, UTC]"
 

@@ -158,7 +158,7 @@ def test_a_damaged_journal_is_named_and_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [({"what": "luck"}, "null or power"), ({"markets": 0}, "at least 1 market"), ({"strategies": -5}, "at least 1 market"),
-     ({"what": "power", "strengths": []}, "Sharpe ratios above 0"), ({"what": "power", "strengths": [-1]}, "Sharpe ratios above 0")],
+     ({"what": "power", "strengths": []}, "Sharpe ratios from 0"), ({"what": "power", "strengths": [-1]}, "Sharpe ratios from 0")],
 )  # fmt: skip
 def test_what_cannot_be_audited_is_refused(bars: Bars, wrong: dict, message: str) -> None:
     options = {"what": "null", "markets": 1, "strategies": 10, "seed": 0} | wrong

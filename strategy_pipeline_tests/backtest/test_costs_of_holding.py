@@ -274,3 +274,19 @@ def test_size_and_kelly_read_returns_after_what_holding_cost() -> None:
     rates = np.full(bars.close.shape, -0.001)  # longs are paid: the only gain there is
     trades, _, _ = run(bars, enter, leave, size=Size("kelly", 0.5), terms={"funding": rates})
     assert (trades["size"] * trades["entry_price"] / trades["equity_before"]).iloc[40] == pytest.approx(0.5)
+
+
+def test_waived_charges_leave_the_same_trades_and_take_nothing() -> None:
+    bars = traded([5000.0] * 12)
+    every = Costs(
+        fee_bps=10, slippage_bps=5, market_targets=True, maker_fee_bps=3, slippage_volatility=0.1, impact=0.5, lot=0.01, min_notional=5,
+        participation=0.5, borrow_annual=0.2,
+    )  # fmt: skip
+    free = every.waived()
+    kept = ("market_targets", "capital", "lot", "min_notional", "participation")
+    assert [getattr(free, name) for name in kept] == [getattr(every, name) for name in kept]
+    paid, dear, id = run(bars, [1, 6], [3, 8], side="short", terms={"costs": every})
+    spared, cheap, _ = run(bars, [1, 6], [3, 8], side="short", terms={"costs": free})
+    assert list(zip(paid["entry"], paid["exit"], strict=True)) == list(zip(spared["entry"], spared["exit"], strict=True))
+    assert len(paid) == 2 and (paid["net_return"] < 0).all() and (spared["net_return"] == 0).all() and (spared["pnl"] == 0).all()
+    assert (dear.daily_returns < 0).any() and (cheap.daily_returns == 0).all()

@@ -25,9 +25,9 @@ def test_any_level_that_can_be_set_makes_a_rule() -> None:
 def test_settings_of_the_gate_are_its_rules(two_days: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     own = strategies.gate_of(two_days)
     assert own == Gate(resamples=two_days.settings.sizes.bootstrap)
-    given = Settings(home=Path("nowhere"), profile="tiny", gate_top=1, gate_level=0.01, gate_robustness=0.9)
+    given = Settings(home=Path("nowhere"), profile="tiny", gate_top=1, gate_level=0.01, gate_net_level=0.05, gate_robustness=0.9)
     strict = strategies.gate_of(Workspace(given))
-    assert (strict.top, strict.level, strict.min_robustness) == (1, 0.01, 0.9)
+    assert (strict.top, strict.level, strict.net_level, strict.min_robustness) == (1, 0.01, 0.05, 0.9)
     assert Settings(gate_top=1).fingerprint != Settings().fingerprint
     written: dict[str, pd.DataFrame] = {}
     monkeypatch.setattr(type(two_days.lake), "write", lambda lake, path, frame: written.setdefault(path, frame))

@@ -145,7 +145,7 @@ def test_the_exact_interval_is_scipys():
 
 def test_days_are_split_with_a_gap_and_nothing_twice():
     train, held_out = split_days(1095)
-    assert (train.stop, held_out.start, held_out.stop) == (543, 548, 1095)
+    assert (train.stop, held_out.start, held_out.stop) == (433, 438, 1095)
     with pytest.raises(InvalidReturnsError, match="was 6 days"):
         split_days(6)
 

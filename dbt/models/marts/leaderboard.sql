@@ -32,6 +32,7 @@ select
     latest.t_stat,
     latest.dsr,
     latest.pbo,
+    latest.gross_p,
     latest.stepm_p,
     latest.trades
 from history

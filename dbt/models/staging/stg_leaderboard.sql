@@ -10,6 +10,7 @@ select
     cast(t_stat as double) as t_stat,
     cast(dsr as double) as dsr,
     cast(pbo as double) as pbo,
+    cast(gross_p as double) as gross_p,
     cast(stepm_p as double) as stepm_p,
     verdict,
     cast(trades as bigint) as trades
