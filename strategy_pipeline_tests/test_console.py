@@ -64,6 +64,25 @@ def test_progress_prints_one_plain_line_a_stage_where_there_is_no_terminal(capsy
     assert [name for name, _ in progress.timings] == ["bars", "news"]
 
 
+def test_how_far_a_stage_is_shows_beside_its_name_on_a_terminal_and_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[str] = []
+
+    class Spinner:
+        def update(self, text: str) -> None:
+            shown.append(text)
+
+        def stop(self) -> None:
+            shown.append("stopped")
+
+    with console.Progress() as progress:
+        progress("optimize", "progress", "no terminal")
+        progress._status = Spinner()  # type: ignore[assignment]
+        progress("optimize", "start", None)
+        progress("optimize", "progress", "16 of [all] trials")
+    assert shown == ["[bold]optimize[/]", "[bold]optimize[/]  16 of \\[all] trials", "stopped"]
+    assert capsys.readouterr().out == "" and progress.timings == []
+
+
 def test_quiet_progress_prints_nothing_and_still_takes_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     with console.Progress(quiet=True) as progress:
         progress("bars", "start", None)

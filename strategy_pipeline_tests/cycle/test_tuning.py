@@ -185,6 +185,8 @@ def test_settings_say_what_a_request_leaves_out_and_what_the_day_does(tiny_day: 
     assert str(tuning.asked_of(Workspace(Settings(home=tmp_path / "home"))).plan) == "sharpe by tpe in 24 trials"
     frame = tuning.optimization_results(workspace, FIRST).table
     assert frame is not None and frame["trials"].eq(18).all() and {"calmar_after", "sharpe_after"} <= set(frame)
+    run, texts = strategies.everything_run(workspace, FIRST)  # what evidence and rankings read
+    assert len(set(run.ids)) == len(run.ids) == len(run.returns) and set(frame["tuned_id"]) <= set(run.ids) == set(texts)
     day = documents(workspace, str(frame["strategy_id"][0]))
     assert list(day) == [f"{frame['strategy_id'][0]}-{FIRST}"]
     assert next(iter(day.values()))["asked"]["objective"] == ["calmar", "sharpe"]
