@@ -1,6 +1,6 @@
 """A year of days: 365 daily cycles in a row on a market of known truth, and what became active in it (`evidence.py year`).
 
-Each day draws a few new strategies, four fifths of them bare as in a campaign; every so many days, from the first day on, a whole
+Each day draws a few new strategies, four fifths of them bare; every so many days, from the first day on, a whole
 campaign is run. A day's search is the last campaign and what was drawn in the last days: draws vote and are tested, what the book has
 tested is left out, and the best few get a look. What passes is held to the stability of the cycle, and the book goes on by a day.
 """

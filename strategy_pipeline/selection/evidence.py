@@ -80,7 +80,7 @@ class Selection:
     """What a search came to.
 
     evidence
-        One per strategy looked at, best of training first.
+        One per strategy looked at, in the order of their consensus scores.
     screening
         Every strategy given: strategy_id, train_sharpe (annual), train_days, consensus (`consensus_scores`; NaN where it cannot get a
         look), looked_at, reason (why it got no look; empty if it did).
@@ -97,7 +97,7 @@ class Selection:
     pbo: float
 
     def ids(self, verdict: Verdict) -> tuple[str, ...]:
-        """Ids with this verdict, best of training first."""
+        """Ids with this verdict, in the order of `evidence`."""
         return tuple(item.strategy_id for item in self.evidence if item.verdict == verdict)
 
     @property

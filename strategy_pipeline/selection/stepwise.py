@@ -92,7 +92,7 @@ def stepm(
     if recenter not in ("consistent", "upper", "lower"):
         raise InvalidReturnsError(f"Expected recenter as consistent, upper or lower, was {recenter!r}; consistent is the default")
     if not 0 < level < 1:
-        raise InvalidReturnsError(f"Expected a level between 0 and 1, was {level}; 0.10 is the gate's")
+        raise InvalidReturnsError(f"Expected a level between 0 and 1, was {level}; 0.10 is usual")
     if n_resamples < 1 or not mean_block >= 1:
         raise InvalidReturnsError(
             f"Expected at least 1 resample and a mean block of at least 1, was {n_resamples} and {mean_block}; 1000 and 7 are the gate's"

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from strategy_pipeline.backtest import backtest, bootstrap_prices, monte_carlo, skip_entries
+from strategy_pipeline.backtest import Costs, backtest, bootstrap_prices, monte_carlo, skip_entries
 from strategy_pipeline.book import Book, Entry
 from strategy_pipeline.book.sequential import Track
 from strategy_pipeline.cycle import Workspace, predictions, strategies
+from strategy_pipeline.cycle.funding import funding_of
 from strategy_pipeline.cycle.stability import stability
 from strategy_pipeline.cycle.workspace import costs_of
 from strategy_pipeline.rng import derive_seed
+from strategy_pipeline.selection import stepm
 from strategy_pipeline_tests.cycle.conftest import FIRST
 
 
@@ -58,6 +60,25 @@ def test_prices_of_validation_change_no_score(two_days: Workspace, monkeypatch: 
     scores, stressed = stability(two_days, result, list(frame.index), seed)
     np.testing.assert_array_equal(frame["robustness"], [scores[i] for i in frame.index])
     np.testing.assert_array_equal(frame["stressed_sharpe"], [stressed[i] for i in frame.index])
+
+
+def test_the_proof_before_costs_is_that_of_the_same_strategies_uncharged(two_days: Workspace) -> None:
+    frame = evidence_of(two_days)
+    ids = list(frame.index)
+    members = {s.id: s for s in strategies.strategies_of(two_days, ids)}
+    series = predictions.named_series(two_days, FIRST)
+    rates = funding_of(two_days, FIRST)
+    free = backtest([members[i] for i in ids], two_days.bars(FIRST), costs=Costs(fee_bps=0, slippage_bps=0), series=series, funding=rates)
+    begin = np.datetime64(strategies.spans(two_days, FIRST).validation_start.date())
+    days = np.asarray(free.days).astype("datetime64[D]") >= begin
+    gate, seed = strategies.gate_of(two_days), derive_seed(two_days.settings.seed, "evidence", FIRST) % 2**31
+    returns = strategies.returns_of(two_days, FIRST, list(members.values()), free)[:, days].T
+    block = min(gate.mean_block, max(1.0, days.sum() / 60))
+    expected = stepm(returns, n_resamples=gate.resamples, mean_block=block, seed=seed).p_values
+    np.testing.assert_allclose(frame["gross_p_value"], expected)
+    assert (frame["gross_p_value"] <= frame["stepm_p_value"]).all() and (frame["gross_p_value"] < frame["stepm_p_value"]).any()
+    board = two_days.lake.read(f"leaderboard/date={FIRST}.parquet").set_index("strategy_id")
+    np.testing.assert_allclose(board.loc[ids, "gross_p"], frame["gross_p_value"])
 
 
 def test_what_the_book_tested_gets_no_other_look_and_says_why(two_days: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
