@@ -22,7 +22,7 @@ from strategy_pipeline.cycle import predictions, strategies
 from strategy_pipeline.cycle.funding import funding_of
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.trials import count_trials
-from strategy_pipeline.cycle.workspace import Workspace, costs_of
+from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 from strategy_pipeline.errors import PipelineError
 from strategy_pipeline.rng import derive_seed
 from strategy_pipeline.strategies import Strategy
@@ -82,13 +82,17 @@ def asked_of(
 
 
 def optimization_results(workspace: Workspace, day: dt.date) -> StageReport:
-    """The best few of training, tuned on training folds only; each result is a new strategy and every trial counts."""
+    """The best few of training, tuned on training folds only; each result is a new strategy and every trial counts.
+
+    What the book follows came there by its validation: its variants would be chosen by what validation said, so it is not tuned here.
+    """
     results = strategies.read_results(workspace, f"strategies/backtests/{day}")
     cut = strategies.spans(workspace, day)
     training = results.returns[:, results.days < np.datetime64(cut.train_end.date())]
-    order = _by_sharpe(training, results.ids)[: workspace.settings.sizes.optimize_strategies]
+    followed = set(strategies.book_of(workspace, day - DAY).followed)
+    order = [results.ids[row] for row in _by_sharpe(training, results.ids) if results.ids[row] not in followed]
     by_id = {strategy.id: strategy for strategy in strategies.population(workspace, day)}
-    chosen = [by_id[results.ids[i]] for i in order]
+    chosen = [by_id[strategy_id] for strategy_id in order[: workspace.settings.sizes.optimize_strategies]]
     return tune(workspace, day, chosen, asked_of(workspace, origin="daily"), prefix=f"strategies/optimized/{day}", counted="optuna")
 
 

@@ -11,7 +11,7 @@ import pytest
 from strategy_pipeline.backtest import Costs, backtest, bootstrap_prices, monte_carlo, skip_entries
 from strategy_pipeline.book import Book, Entry
 from strategy_pipeline.book.sequential import Track
-from strategy_pipeline.cycle import Workspace, predictions, strategies
+from strategy_pipeline.cycle import Workspace, predictions, strategies, tuning
 from strategy_pipeline.cycle.funding import funding_of
 from strategy_pipeline.cycle.stability import stability
 from strategy_pipeline.cycle.workspace import costs_of
@@ -101,3 +101,13 @@ def test_what_the_book_tested_gets_no_other_look_and_says_why(two_days: Workspac
     barred = screening["reason"].str.startswith(("retired since", "correlation")) & screening["reason"].str.contains("retired")
     assert report.facts["tested_before"] == barred.sum() >= 1
     assert report.facts["trials"] == two_days.require("evidence", FIRST).facts["trials"]
+
+
+def test_what_the_book_follows_is_not_tuned_by_the_day(two_days: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[list[str]] = []
+    monkeypatch.setattr(tuning, "tune", lambda workspace, day, members, asked, **_: chosen.append([s.id for s in members]))
+    tuning.optimization_results(two_days, FIRST)
+    watched = {i: Entry(i, "watchlist", FIRST, "test", FIRST, FIRST, 1, Track.starting(1e-4)) for i in chosen[0]}
+    monkeypatch.setattr(strategies, "book_of", lambda workspace, day: Book(watched))
+    tuning.optimization_results(two_days, FIRST)
+    assert len(chosen[0]) == len(chosen[1]) > 0 and not set(chosen[0]) & set(chosen[1])
