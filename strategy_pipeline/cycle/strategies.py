@@ -22,6 +22,7 @@ from strategy_pipeline.cycle import candidates, predictions
 from strategy_pipeline.cycle.costs import as_paper_rows, excess_costs
 from strategy_pipeline.cycle.features import history_key
 from strategy_pipeline.cycle.funding import funding_note, funding_of
+from strategy_pipeline.cycle.lineage import judged_after, parents
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.stability import stability
 from strategy_pipeline.cycle.trials import SEARCH, count_trials, ledger_of
@@ -314,7 +315,8 @@ def gate_of(workspace: Workspace) -> Gate:
 def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     """A few strategies, chosen on training alone, get one look at untouched validation; the verdict says what each lacks.
 
-    What the book tested before, or what moves with it, gets none: a look would prove, or refute, the same idea again.
+    What the book tested before, or what moves with it, gets none: a look would prove, or refute, the same idea again. What was tuned
+    from a strategy of the book is judged on days after the look at that one.
     """
     from strategy_pipeline.selection import select, sharpe_ratio
 
@@ -322,10 +324,16 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     cut = spans(workspace, day)
     in_training = results.days < np.datetime64(cut.train_end.date())
     known = pd.DataFrame(results.returns[:, in_training].T, index=pd.DatetimeIndex(results.days[in_training]), columns=results.ids)
-    barred = book_of(workspace, day - DAY).barred(known, rules=rules_of(workspace))
+    book = book_of(workspace, day - DAY)
+    barred = book.barred(known, rules=rules_of(workspace))
     free = [row for row, strategy_id in enumerate(results.ids) if strategy_id not in barred]
     train = results.returns[free][:, in_training].T
-    held_out = results.returns[free][:, results.days >= np.datetime64(cut.validation_start.date())].T
+    in_validation = results.days >= np.datetime64(cut.validation_start.date())
+    held_out = results.returns[free][:, in_validation].T
+    late = judged_after((results.ids[row] for row in free), parents(workspace, REQUESTED, day), book)
+    for column, row in enumerate(free):
+        if results.ids[row] in late:
+            held_out[results.days[in_validation] <= np.datetime64(late[results.ids[row]]), column] = np.nan
     n_trials = max(ledger_of(workspace, day).count(SEARCH), len(results.ids))
     seed = derive_seed(workspace.settings.seed, "evidence", day) % 2**31
     options: dict[str, Any] = {
@@ -345,7 +353,7 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
         before = dict(zip(*_before_costs(workspace, day, members), strict=True))
         nothing = np.full(len(results.days), np.nan)
         gross = np.array([before.get(strategy_id, nothing) for strategy_id in options["ids"]])
-        options["gross"] = gross[:, results.days >= np.datetime64(cut.validation_start.date())].T
+        options["gross"] = np.where(np.isnan(held_out), np.nan, gross[:, in_validation].T)
     selection = select(train, held_out, gate=gate, **options)
     frame, screening = selection.to_frame(), selection.screening
     if barred:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from strategy_pipeline import selection
 from strategy_pipeline.backtest import Costs, backtest, bootstrap_prices, monte_carlo, skip_entries
 from strategy_pipeline.book import Book, Entry
 from strategy_pipeline.book.sequential import Track
+from strategy_pipeline.config import Settings
 from strategy_pipeline.cycle import Workspace, predictions, strategies, tuning
 from strategy_pipeline.cycle.funding import funding_of
+from strategy_pipeline.cycle.lineage import judged_after, parents
 from strategy_pipeline.cycle.stability import stability
 from strategy_pipeline.cycle.workspace import costs_of
 from strategy_pipeline.rng import derive_seed
-from strategy_pipeline.selection import stepm
+from strategy_pipeline.selection import select, stepm
 from strategy_pipeline_tests.cycle.conftest import FIRST
 
 
@@ -111,3 +116,47 @@ def test_what_the_book_follows_is_not_tuned_by_the_day(two_days: Workspace, monk
     monkeypatch.setattr(strategies, "book_of", lambda workspace, day: Book(watched))
     tuning.optimization_results(two_days, FIRST)
     assert len(chosen[0]) == len(chosen[1]) > 0 and not set(chosen[0]) & set(chosen[1])
+
+
+def test_what_was_tuned_from_the_book_is_judged_on_days_after_the_look_at_its_parent(
+    two_days: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child, other = list(evidence_of(two_days).index)[:2]
+    days = pd.DatetimeIndex(strategies.everything_run(two_days, FIRST)[0].days)
+    looked_on = days[-41].date()  # forty days are left
+    entry = Entry("parent", "active", looked_on, "test", looked_on, looked_on, 1, Track.starting(1e-4))
+    monkeypatch.setattr(strategies, "book_of", lambda workspace, day: Book({"parent": entry}))
+    monkeypatch.setattr(strategies, "parents", lambda workspace, prefix, before: {child: {"parent"}})
+    given: dict[str, np.ndarray] = {}
+
+    def caught(train: np.ndarray, validation: np.ndarray, **options: object) -> object:
+        for name, values in (("validation", validation), ("gross", options.get("gross"))):
+            if values is not None:
+                given[name] = values[:, [list(options["ids"]).index(i) for i in (child, other)]]
+        return select(train, validation, **options)
+
+    monkeypatch.setattr(selection, "select", caught)
+    monkeypatch.setattr(type(two_days.lake), "write", lambda lake, path, frame: None)
+    strategies.evidence(two_days, FIRST)
+    for values in given.values():
+        assert np.isnan(values[:-40, 0]).all() and np.isfinite(values[-40:, 0]).all()
+        assert np.isfinite(values[:, 1]).all()
+    assert set(given) == {"validation", "gross"}
+
+
+def test_ancestors_are_found_through_generations_and_requests_of_later_days_are_not_known(tmp_path: Path) -> None:
+    lake = Workspace(Settings(home=tmp_path, profile="tiny"))
+    asked = {"2025-01-01/a": [("p", "c"), ("p", "p")], "2025-01-03/b": [("c", "g")], "2025-01-05/c": [("x", "g")]}
+    for place, rows in asked.items():
+        lake.lake.write(f"asked/{place}/tuned.parquet", pd.DataFrame(rows, columns=["strategy_id", "tuned_id"]).astype("str"))
+    known = parents(lake, "asked", dt.date(2025, 1, 5))
+    assert known == {"c": {"p"}, "g": {"c"}}
+
+    def entry(name: str, day: int) -> Entry:
+        on = dt.date(2025, 1, day)
+        return Entry(name, "watchlist", on, "test", on, on, 0, Track.starting(1e-4))
+
+    assert judged_after(["c", "g", "p", "q"], known, Book({"p": entry("p", 2)})) == {"c": dt.date(2025, 1, 2), "g": dt.date(2025, 1, 2)}
+    both = Book({"p": entry("p", 2), "c": entry("c", 4)})
+    assert judged_after(["g"], known, both) == {"g": dt.date(2025, 1, 4)}
+    assert judged_after(["c", "g"], known | {"p": {"g"}}, both)["c"] == dt.date(2025, 1, 2)  # a circle ends
