@@ -9,6 +9,8 @@ batches alone.
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,40 +38,58 @@ def quiet() -> Iterator[None]:
 
 
 def open_storage(path: Path | None) -> Any:
-    """The journal at `path`, None for memory. A last line cut off by a kill is removed: the next one would be glued to it."""
+    """The journal at `path`, None for memory. What a kill or a crash cut off or garbled at its end is removed: the next line would be
+    glued to it."""
     import optuna
-    from optuna.storages.journal import JournalFileBackend
 
     if path is None:
         return optuna.storages.InMemoryStorage()
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) != len(content):
+        whole = _whole_lines(content)
+        if whole != len(content):
             with path.open("r+b") as file:
-                file.truncate(len(whole))
-    return optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=_file_lock(path)))
+                file.truncate(whole)
+    return optuna.storages.JournalStorage(_backend(path))
 
 
-def _file_lock(path: Path) -> Any:
-    """A lock that dies with its process. Optuna's own are files, and after a kill they keep the next run waiting."""
+def _whole_lines(content: bytes) -> int:
+    """How many bytes there are before the first line that is not a whole entry."""
+    end = 0
+    for line in content.split(b"\n")[:-1]:
+        try:
+            json.loads(line)
+        except ValueError:
+            break
+        end += len(line) + 1
+    return end
+
+
+def _backend(path: Path) -> Any:
+    """Optuna's file without its wait for the disk at every entry, nine a trial: `settle` waits once a batch, and an unfinished batch
+    is thrown away anyhow. The lock dies with its process; Optuna's own are files, and after a kill they keep the next run waiting."""
     from filelock import FileLock
-    from optuna.storages.journal import JournalFileOpenLock
+    from optuna.storages.journal import JournalFileBackend
 
-    class ProcessLock(JournalFileOpenLock):
+    class Journal(JournalFileBackend):
         def __init__(self) -> None:
             super().__init__(str(path))
-            self._lock = FileLock(f"{path}.lock")
+            self._turn = FileLock(f"{path}.lock")
 
-        def acquire(self) -> bool:
-            self._lock.acquire()
-            return True
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            entries = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+            with self._turn, path.open("ab") as file:
+                file.write(entries.encode())
 
-        def release(self) -> None:
-            self._lock.release()
+    return Journal()
 
-    return ProcessLock()
+
+def settle(path: Path | None) -> None:
+    """Waits until what the journal holds is on the disk."""
+    if path is not None:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def finished_batches(study: optuna.Study, sizes: list[int]) -> int:
@@ -137,6 +157,18 @@ def _breeding(name: str, seed: int, key: str, number: int, size: int) -> Any:
             return sorted(chosen, key=lambda trial: trial.number)
 
     return Breeding(population_size=size, seed=number)
+
+
+def recall(study: optuna.Study, sampler: Any) -> None:
+    """Choose again, in their order, the parents whose note a rebuilt study has lost: asked for at once, the last would wait for all
+    before it, one within another, deeper than Python goes."""
+    if not hasattr(sampler, "get_parent_population"):
+        return
+    generations = [
+        value for trial in study.get_trials(deepcopy=False) for key, value in trial.system_attrs.items() if key.endswith(":generation")
+    ]
+    for generation in range(1, max(generations, default=0) + 1):
+        sampler.get_parent_population(study, generation)
 
 
 @contextlib.contextmanager

@@ -122,14 +122,18 @@ def optimize(
     directions: list[journal.Direction] = ["maximize" if OBJECTIVES[name] else "minimize" for name in names]
     with journal.quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", category=_experimental())
-        store = journal.open_storage(None if storage is None else Path(storage))
+        path = None if storage is None else Path(storage)
+        store = journal.open_storage(path)
         study, done = journal.open_study(store, key, directions, sizes)
         for number in range(done, len(sizes)):
             study.sampler = journal.sampler_of(sampler, seed, key, number, batch)
+            if number == done:
+                journal.recall(study, study.sampler)
             proposed = _adapted(study, space, sampler, number, batch, sizes[number], seed, key)
             with journal.one_thread() if sampler == "gp" else contextlib.nullcontext():
                 asked = _ask(study, strategy, space, proposed, number, sizes[number])
             _tell(study, strategy, run, number, asked)
+            journal.settle(path)
             if progress is not None:
                 progress(sum(sizes[: number + 1]), sum(sizes))
         return _result(study, strategy, names, run)

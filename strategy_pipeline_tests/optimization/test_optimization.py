@@ -88,6 +88,33 @@ def killed_and_resumed(bars, tmp_path, monkeypatch, where, **options):
     assert resumed.best.id == undisturbed.best.id
 
 
+def test_a_search_of_many_generations_goes_on_too(bars, tmp_path, monkeypatch):
+    """With values that cost nothing: 350 generations, each of parents that follow from those before."""
+
+    def costless(run, candidates):
+        return {candidate.id: (int(candidate.id[:6], 16), int(candidate.id[6:9], 16)) for candidate in candidates}
+
+    monkeypatch.setattr(search._Evaluation, "__call__", costless)
+    rule = parse("trend on * 1h\nenter long when close > sma(close, 20)\nexit when close < ema(close, 50)\nsize all_in")
+
+    def found(trials, storage=None):
+        return optimize(rule, bars, trials=trials, objective=("sharpe", "calmar"), batch=2, seed=5, storage=storage).trials
+
+    found(699, tmp_path / "a.journal")  # the last batch is half of what 700 trials ask for: the study is rebuilt
+    pd.testing.assert_frame_equal(found(700, tmp_path / "a.journal"), found(700))
+
+
+@pytest.mark.parametrize("garbled", [b'{"op_code": 4, "cut o', b"\0" * 300, b'\0\0\0"}\n{"op_code": 4}\n', b"\xff\xfe\n"])
+def test_what_a_crash_garbled_at_the_end_of_a_journal_is_not_read(bars, tmp_path, garbled):
+    path = tmp_path / "a.journal"
+    undisturbed = tune(bars, path)
+    whole = path.read_bytes()
+    for kept in (len(whole), whole.rfind(b"\n", 0, len(whole) * 2 // 3) + 1):
+        path.write_bytes(whole[:kept] + garbled)
+        pd.testing.assert_frame_equal(tune(bars, path).trials, undisturbed.trials)
+        assert garbled not in path.read_bytes()
+
+
 def test_a_finished_search_is_read_not_run_again(bars, tmp_path, monkeypatch):
     first = tune(bars, tmp_path / "a.journal")
     monkeypatch.setattr(search, "backtest", lambda *args, **options: pytest.fail("it was run again"))
