@@ -14,6 +14,7 @@ import pytest
 
 from strategy_pipeline import Orchestrator, Settings
 from strategy_pipeline.cycle import Workspace, strategies, tuning
+from strategy_pipeline.cycle.lineage import parents
 from strategy_pipeline.optimization import MOST_TRIALS, OBJECTIVES, SAMPLERS, OptimizationError
 from strategy_pipeline.show import print_container
 from strategy_pipeline.store import EVERY_PARTITION, flatten
@@ -149,6 +150,8 @@ def test_several_objectives_give_the_members_of_the_front(orchestrator: Orchestr
     known = {strategy.id for strategy in strategies.population(workspace, FIRST)}
     assert set(frame["tuned_id"]) - known <= {strategy.id for strategy in strategies.requested(workspace, FIRST)}
     assert set(frame["tuned_id"]) <= counted(workspace)
+    descent = parents(workspace, strategies.REQUESTED, FIRST + pd.Timedelta(days=1))
+    assert all(descent[tuned_id] == {chosen} for tuned_id in frame["tuned_id"] if tuned_id != chosen)
     (document,) = (found for found in documents(workspace, chosen).values() if found["asked"]["sampler"] == "nsga2")
     assert [row["tuned_id"] for row in document["front"]] == frame["tuned_id"].tolist()
     assert [row["max_drawdown"] for row in document["front"]] == frame["max_drawdown_after"].tolist()
