@@ -21,7 +21,7 @@ import pandas as pd
 from strategy_pipeline.cycle import predictions, strategies
 from strategy_pipeline.cycle.funding import funding_of
 from strategy_pipeline.cycle.report import StageReport
-from strategy_pipeline.cycle.trials import count_trials
+from strategy_pipeline.cycle.trials import count_trials, ledger_of
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
 from strategy_pipeline.errors import PipelineError
 from strategy_pipeline.rng import derive_seed
@@ -117,6 +117,7 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], asked: Aske
     from strategy_pipeline.optimization import Folds, optimize
 
     plan = asked.plan
+    ledger_of(workspace, day)  # one that cannot be counted stops the search before it leaves anything
     train = workspace.bars(day).between(None, strategies.spans(workspace, day).train_end)
     series = {name: values[:, : train.n_bars] for name, values in predictions.named_series(workspace, day).items()}
     rates = funding_of(workspace, day)
