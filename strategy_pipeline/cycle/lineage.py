@@ -1,7 +1,7 @@
 """Who was tuned from whom, and since when a descendant may be judged.
 
 Who has a strategy of the book tuned does so for what validation said of it, so the same validation days prove nothing of the result: a
-descendant is judged on days after the look at its ancestor alone.
+descendant is judged on days after the look at its ancestor alone. What the day itself tunes of a descendant is one too.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ import datetime as dt
 from collections.abc import Iterable
 
 from strategy_pipeline.book import Book
-from strategy_pipeline.cycle.workspace import Workspace
+from strategy_pipeline.cycle.workspace import DAY, Workspace
+
+OPTIMIZED = "strategies/optimized"  # what the day itself tunes
+REQUESTED = "strategies/requested"  # what people had tuned, beside the daily search
 
 
-def parents(workspace: Workspace, prefix: str, before: dt.date) -> dict[str, set[str]]:
-    """By id of a tuned strategy, what it was tuned from by requests under `prefix` on days before `before`."""
+def parents(workspace: Workspace, day: dt.date) -> dict[str, set[str]]:
+    """By id of a tuned strategy, what it was tuned from: by the tuning of `day` and of days before it, and by requests of days before it,
+    since those of the day itself come after its evidence."""
     found: dict[str, set[str]] = {}
-    for path in workspace.lake.list(prefix):
-        if path.endswith("/tuned.parquet") and path.removeprefix(f"{prefix}/")[:10] < before.isoformat():
-            for parent, child in workspace.lake.read(path)[["strategy_id", "tuned_id"]].itertuples(index=False):
-                if child != parent:
-                    found.setdefault(child, set()).add(parent)
+    for prefix, last in ((OPTIMIZED, day), (REQUESTED, day - DAY)):
+        for path in workspace.lake.list(prefix):
+            if path.endswith("/tuned.parquet") and path.removeprefix(f"{prefix}/")[:10] <= last.isoformat():
+                for parent, child in workspace.lake.read(path)[["strategy_id", "tuned_id"]].itertuples(index=False):
+                    if child != parent:
+                        found.setdefault(child, set()).add(parent)
     return found
 
 

@@ -22,7 +22,7 @@ from strategy_pipeline.cycle import candidates, predictions
 from strategy_pipeline.cycle.costs import as_paper_rows, excess_costs
 from strategy_pipeline.cycle.features import history_key
 from strategy_pipeline.cycle.funding import funding_note, funding_of
-from strategy_pipeline.cycle.lineage import judged_after, parents
+from strategy_pipeline.cycle.lineage import OPTIMIZED, REQUESTED, judged_after, parents
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.stability import stability
 from strategy_pipeline.cycle.trials import SEARCH, count_trials, ledger_of
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from strategy_pipeline.backtest import BacktestResult
     from strategy_pipeline.selection import Evidence, Gate
     from strategy_pipeline.store import Artifact
-
-REQUESTED = "strategies/requested"  # what people had tuned, beside the daily search
 
 
 class AbsentStrategyError(StrategyError):
@@ -285,9 +283,9 @@ def everything_run(workspace: Workspace, day: dt.date) -> tuple[Results, dict[st
     results = read_results(workspace, f"strategies/backtests/{day}")
     members = workspace.lake.read(population_path(day))
     texts = dict(zip(members["strategy_id"], members["json"], strict=True))
-    tuned = workspace.lake.read(f"strategies/optimized/{day}/population.parquet")
+    tuned = workspace.lake.read(f"{OPTIMIZED}/{day}/population.parquet")
     if len(tuned):
-        more = read_results(workspace, f"strategies/optimized/{day}")
+        more = read_results(workspace, f"{OPTIMIZED}/{day}")
         texts |= dict(zip(tuned["strategy_id"], tuned["json"], strict=True))
         results = Results(
             results.ids + more.ids,
@@ -318,7 +316,7 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     What the book tested before, or what moves with it, gets none: a look would prove, or refute, the same idea again. What was tuned
     from a strategy of the book is judged on days after the look at that one.
     """
-    from strategy_pipeline.selection import select, sharpe_ratio
+    from strategy_pipeline.selection import select
 
     results, texts = everything_run(workspace, day)
     cut = spans(workspace, day)
@@ -330,7 +328,7 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     train = results.returns[free][:, in_training].T
     in_validation = results.days >= np.datetime64(cut.validation_start.date())
     held_out = results.returns[free][:, in_validation].T
-    late = judged_after((results.ids[row] for row in free), parents(workspace, REQUESTED, day), book)
+    late = judged_after((results.ids[row] for row in free), parents(workspace, day), book)
     for column, row in enumerate(free):
         if results.ids[row] in late:
             held_out[results.days[in_validation] <= np.datetime64(late[results.ids[row]]), column] = np.nan
@@ -355,15 +353,7 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
         gross = np.array([before.get(strategy_id, nothing) for strategy_id in options["ids"]])
         options["gross"] = np.where(np.isnan(held_out), np.nan, gross[:, in_validation].T)
     selection = select(train, held_out, gate=gate, **options)
-    frame, screening = selection.to_frame(), selection.screening
-    if barred:
-        rows = known[list(barred)].to_numpy()
-        ratios = np.asarray(sharpe_ratio(rows, 365.0))
-        apart = pd.DataFrame({"strategy_id": list(barred), "train_sharpe": ratios, "train_days": np.isfinite(rows).sum(axis=0),
-                              "looked_at": False, "reason": list(barred.values())})  # fmt: skip
-        screening = pd.concat(
-            [screening, apart.astype({"strategy_id": "str", "reason": "str"}).reindex(columns=screening.columns)], ignore_index=True
-        )
+    frame, screening = selection.to_frame(), _with_barred(selection.screening, barred, known)
     artifacts = (
         workspace.lake.write(f"strategies/evidence/{day}/evidence.parquet", frame),
         workspace.lake.write(f"strategies/evidence/{day}/screening.parquet", screening),
@@ -375,6 +365,19 @@ def evidence(workspace: Workspace, day: dt.date) -> StageReport:
     }  # fmt: skip
     table = frame[["strategy_id", "train_sharpe", "sharpe", "gross_p_value", "stepm_p_value", "t_statistic", "dsr", "verdict", "reasons"]]
     return StageReport(selection.summary, facts, table=table, artifacts=artifacts)
+
+
+def _with_barred(screening: pd.DataFrame, barred: Mapping[str, str], training: pd.DataFrame) -> pd.DataFrame:
+    """The screening with those the book keeps from a look, and why. `training` has daily returns, columns ids."""
+    from strategy_pipeline.selection import sharpe_ratio
+
+    if not barred:
+        return screening
+    rows = training[list(barred)].to_numpy()
+    apart = pd.DataFrame({"strategy_id": list(barred), "train_sharpe": np.asarray(sharpe_ratio(rows, 365.0)),
+                          "train_days": np.isfinite(rows).sum(axis=0), "looked_at": False, "reason": list(barred.values())})  # fmt: skip
+    apart = apart.astype({"strategy_id": "str", "reason": "str"}).reindex(columns=screening.columns)
+    return pd.concat([screening, apart], ignore_index=True)
 
 
 def _before_costs(workspace: Workspace, day: dt.date, members: list[Strategy]) -> tuple[Sequence[str], np.ndarray]:

@@ -20,6 +20,7 @@ import pandas as pd
 
 from strategy_pipeline.cycle import predictions, strategies
 from strategy_pipeline.cycle.funding import funding_of
+from strategy_pipeline.cycle.lineage import OPTIMIZED, REQUESTED
 from strategy_pipeline.cycle.report import StageReport
 from strategy_pipeline.cycle.trials import count_trials, ledger_of
 from strategy_pipeline.cycle.workspace import DAY, Workspace, costs_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.optimization import SearchPlan, Study
 
 LEAST_FOLD = 22  # days of a fold
-REQUEST = "optimize"  # what a request is called where stages are shown
+STAGE_OF_REQUEST = "optimize"  # what a request is called where stages are shown
 _COLUMNS = ["strategy_id", "tuned_id", "family", "trials", "objective_before", "objective_after", "text"]
 
 
@@ -93,20 +94,20 @@ def optimization_results(workspace: Workspace, day: dt.date) -> StageReport:
     order = [results.ids[row] for row in _by_sharpe(training, results.ids) if results.ids[row] not in followed]
     by_id = {strategy.id: strategy for strategy in strategies.population(workspace, day)}
     chosen = [by_id[strategy_id] for strategy_id in order[: workspace.settings.sizes.optimize_strategies]]
-    return tune(workspace, day, chosen, asked_of(workspace, origin="daily"), prefix=f"strategies/optimized/{day}", counted="optuna")
+    return tune(workspace, day, chosen, asked_of(workspace, origin="daily"), prefix=f"{OPTIMIZED}/{day}", counted="optuna")
 
 
 def tune_requested(workspace: Workspace, day: dt.date, chosen: list[Strategy], asked: Asked) -> pd.DataFrame:
     """A request, in a place of its own: its files and trials replace those of no other. A row a result, as `tune` has them."""
     key = asked.key(workspace, [strategy.id for strategy in chosen])
-    prefix = f"{strategies.REQUESTED}/{day}/{key}"
-    workspace.observer(REQUEST, "start", None)
+    prefix = f"{REQUESTED}/{day}/{key}"
+    workspace.observer(STAGE_OF_REQUEST, "start", None)
     try:
         report = tune(workspace, day, chosen, asked, prefix=prefix, counted=f"requested-{key}")
     except PipelineError as error:
-        workspace.observer(REQUEST, "failed", error)
+        workspace.observer(STAGE_OF_REQUEST, "failed", error)
         raise
-    workspace.observer(REQUEST, "done", report)
+    workspace.observer(STAGE_OF_REQUEST, "done", report)
     return workspace.lake.read(f"{prefix}/tuned.parquet")
 
 
@@ -127,7 +128,7 @@ def tune(workspace: Workspace, day: dt.date, chosen: list[Strategy], asked: Aske
     documents: list[dict[str, Any]] = []
     tuned: dict[str, Strategy] = {}
     trials: list[str] = []
-    stage = "optimization_results" if asked.origin == "daily" else REQUEST
+    stage = "optimization_results" if asked.origin == "daily" else STAGE_OF_REQUEST
 
     def telling(where: str) -> Callable[[int, int], None]:
         return lambda done, of: workspace.observer(stage, "progress", f"{where}: {done:,} of {of:,} trials")

@@ -126,7 +126,7 @@ def test_what_was_tuned_from_the_book_is_judged_on_days_after_the_look_at_its_pa
     looked_on = days[-41].date()  # forty days are left
     entry = Entry("parent", "active", looked_on, "test", looked_on, looked_on, 1, Track.starting(1e-4))
     monkeypatch.setattr(strategies, "book_of", lambda workspace, day: Book({"parent": entry}))
-    monkeypatch.setattr(strategies, "parents", lambda workspace, prefix, before: {child: {"parent"}})
+    monkeypatch.setattr(strategies, "parents", lambda workspace, day: {child: {"parent"}})
     given: dict[str, np.ndarray] = {}
 
     def caught(train: np.ndarray, validation: np.ndarray, **options: object) -> object:
@@ -145,18 +145,23 @@ def test_what_was_tuned_from_the_book_is_judged_on_days_after_the_look_at_its_pa
 
 
 def test_ancestors_are_found_through_generations_and_requests_of_later_days_are_not_known(tmp_path: Path) -> None:
-    lake = Workspace(Settings(home=tmp_path, profile="tiny"))
-    asked = {"2025-01-01/a": [("p", "c"), ("p", "p")], "2025-01-03/b": [("c", "g")], "2025-01-05/c": [("x", "g")]}
-    for place, rows in asked.items():
-        lake.lake.write(f"asked/{place}/tuned.parquet", pd.DataFrame(rows, columns=["strategy_id", "tuned_id"]).astype("str"))
-    known = parents(lake, "asked", dt.date(2025, 1, 5))
-    assert known == {"c": {"p"}, "g": {"c"}}
+    workspace = Workspace(Settings(home=tmp_path, profile="tiny"))
+    tuned = {
+        "requested/2025-01-01/a": [("p", "c"), ("p", "p")], "requested/2025-01-03/b": [("c", "g")], "requested/2025-01-05/c": [("x", "g")],
+        "optimized/2025-01-05": [("g", "h"), ("n", "m")], "optimized/2025-01-06": [("p", "n")],
+    }  # fmt: skip
+    for place, rows in tuned.items():
+        frame = pd.DataFrame(rows, columns=["strategy_id", "tuned_id"]).astype("str")
+        workspace.lake.write(f"strategies/{place}/tuned.parquet", frame)
+    known = parents(workspace, dt.date(2025, 1, 5))
+    assert known == {"c": {"p"}, "g": {"c"}, "h": {"g"}, "m": {"n"}}
 
     def entry(name: str, day: int) -> Entry:
         on = dt.date(2025, 1, day)
         return Entry(name, "watchlist", on, "test", on, on, 0, Track.starting(1e-4))
 
-    assert judged_after(["c", "g", "p", "q"], known, Book({"p": entry("p", 2)})) == {"c": dt.date(2025, 1, 2), "g": dt.date(2025, 1, 2)}
+    looked = dt.date(2025, 1, 2)
+    assert judged_after("cghmpq", known, Book({"p": entry("p", 2)})) == {"c": looked, "g": looked, "h": looked}
     both = Book({"p": entry("p", 2), "c": entry("c", 4)})
     assert judged_after(["g"], known, both) == {"g": dt.date(2025, 1, 4)}
     assert judged_after(["c", "g"], known | {"p": {"g"}}, both)["c"] == dt.date(2025, 1, 2)  # a circle ends

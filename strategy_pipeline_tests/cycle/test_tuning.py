@@ -18,7 +18,7 @@ from strategy_pipeline.cycle.lineage import parents
 from strategy_pipeline.optimization import MOST_TRIALS, OBJECTIVES, SAMPLERS, OptimizationError
 from strategy_pipeline.show import print_container
 from strategy_pipeline.store import EVERY_PARTITION, flatten
-from strategy_pipeline_tests.cycle.conftest import FIRST
+from strategy_pipeline_tests.cycle.conftest import FIRST, SECOND
 
 NOW = pd.Timestamp("2025-06-30 01:00", tz="UTC")
 REQUESTS: list[dict[str, Any]] = [
@@ -150,7 +150,7 @@ def test_several_objectives_give_the_members_of_the_front(orchestrator: Orchestr
     known = {strategy.id for strategy in strategies.population(workspace, FIRST)}
     assert set(frame["tuned_id"]) - known <= {strategy.id for strategy in strategies.requested(workspace, FIRST)}
     assert set(frame["tuned_id"]) <= counted(workspace)
-    descent = parents(workspace, strategies.REQUESTED, FIRST + pd.Timedelta(days=1))
+    descent = parents(workspace, SECOND)
     assert all(descent[tuned_id] == {chosen} for tuned_id in frame["tuned_id"] if tuned_id != chosen)
     (document,) = (found for found in documents(workspace, chosen).values() if found["asked"]["sampler"] == "nsga2")
     assert [row["tuned_id"] for row in document["front"]] == frame["tuned_id"].tolist()
