@@ -315,7 +315,7 @@ def report(settings: Settings, days: int, as_json: bool) -> None:
 @click.option("--markets", type=click.IntRange(1, 10_000), default=20, show_default=True, help="null, power: how many markets to make")
 @click.option("--strategies", type=click.IntRange(1, 100_000), default=300, show_default=True, help="null, power: candidates a market")
 @click.option("--methods", default=None, help="null, power: generators, comma separated (default: all)")
-@click.option("--strength", default="1,2,3,4", show_default=True, help="power: annual Sharpe ratios to plant, comma separated")
+@click.option("--strength", default="1,2,3,4", show_default=True, help="power: annual Sharpe ratios to plant (0: costs eat the edge)")
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="null, power: file to go on from (default: under home)")
 @date_option
 @json_option

@@ -57,14 +57,14 @@ class PromotionAudit:
     def table(self) -> pd.DataFrame:
         """One row a strength (one for all nulls): ``strength, markets, promoted`` (markets that promoted anything), ``found``
         (that promoted the edge), ``beside`` (that promoted something else), ``rate`` with ``low`` and ``high``, its exact interval
-        (Clopper and Pearson 1934): of ``promoted`` on nulls, of ``found`` on planted markets."""
+        (Clopper and Pearson 1934): of ``promoted`` on nulls and where costs eat the edge (strength 0), of ``found`` elsewhere."""
         rows = []
         for strength in sorted({record["strength"] for record in self.records}, key=lambda value: value or 0.0):
             some = [record for record in self.records if record["strength"] == strength]
             promoted = sum(bool(record["promoted"]) for record in some)
             found = sum(record["found"] for record in some)
             beside = sum(any(not _is_edge(item) for item in record["promoted"]) for record in some)
-            hits = promoted if strength is None else found
+            hits = found if strength else promoted
             low, high = clopper_pearson(hits, len(some), self.confidence)
             value = float("nan") if strength is None else strength
             rows.append((value, len(some), promoted, found, beside, hits / len(some), low, high))
@@ -100,6 +100,8 @@ class PromotionAudit:
             interval = f"{row['rate']:.1%}, exact {self.confidence:.0%} interval {row['low']:.1%} to {row['high']:.1%}"
             if np.isnan(row["strength"]):
                 said.append(f"{row['promoted']} {of} null markets promoted anything ({interval})")
+            elif row["strength"] == 0:
+                said.append(f"{row['promoted']} {of} markets whose edge costs eat promoted anything ({interval})")
             else:
                 said.append(f"a Sharpe ratio of {row['strength']:g} was found on {row['found']} {of} markets ({interval})")
         return "; ".join(said)

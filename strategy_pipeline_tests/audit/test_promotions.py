@@ -166,19 +166,21 @@ def test_what_cannot_be_audited_is_refused(bars: Bars, wrong: dict, message: str
         audit_promotions(bars, **options)
 
 
-def test_an_edge_beside_the_planted_one_is_counted_apart() -> None:
-    def record(market: int, *correlations: float | None) -> dict:
-        promoted = [{"id": str(k), "correlation": value} for k, value in enumerate(correlations)]
-        found = any(value is not None and value > 0.5 for value in correlations)
-        return {
-            "market": market,
-            "strength": 3.0,
-            "kind": "momentum",
-            "promoted": promoted,
-            "found": found,
-            "drift_t": 0.1,
-            "serial_p": 0.5,
-        }
+def record(market: int, *correlations: float | None, strength: float = 3.0) -> dict:
+    promoted = [{"id": str(k), "correlation": value} for k, value in enumerate(correlations)]
+    found = any(value is not None and value > 0.5 for value in correlations)
+    left = {"drift_t": 0.1, "serial_p": 0.5}
+    return {"market": market, "strength": strength, "kind": "momentum", "promoted": promoted, "found": found, **left}
 
+
+def test_where_costs_eat_the_edge_every_promotion_counts() -> None:
+    audit = PromotionAudit((record(0, 0.9, strength=0.0), record(1, 0.2, strength=0.0), record(2, strength=0.0), record(3, 0.2)), "power")
+    eaten, planted = audit.table.to_dict("records")
+    assert (eaten["strength"], eaten["promoted"], eaten["found"], eaten["rate"]) == (0.0, 2, 1, 2 / 3)
+    assert (planted["strength"], planted["rate"]) == (3.0, 0.0)
+    assert audit.summary.startswith("2 of 3 markets whose edge costs eat promoted anything (66.7%")
+
+
+def test_an_edge_beside_the_planted_one_is_counted_apart() -> None:
     row = PromotionAudit((record(0, 0.9), record(1, 0.2), record(2), record(3, 0.8, None)), "power").table.iloc[0]
     assert (row["markets"], row["promoted"], row["found"], row["beside"]) == (4, 3, 2, 2)
