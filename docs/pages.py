@@ -82,7 +82,7 @@ def settings_page() -> str:
         "",
         "## The gate",
         "",
-        "What must be true before anything is promoted is on [the evidence page](evidence.md). Three of its rules are settings; the",
+        "What must be true before anything is promoted is on [the evidence page](evidence.md). Four of its rules are settings; the",
         "defaults are what was measured there on null and planted markets, and other values were not.",
         "",
         "| setting | default | what it does |",

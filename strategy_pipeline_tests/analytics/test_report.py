@@ -92,7 +92,7 @@ def inputs() -> ReportInputs:
     )
     metrics["train_sharpe"] = np.linspace(2, 0, 30)
     evidence = [
-        {"strategy_id": "id00", "verdict": "watchlist", "reasons": "validation StepM p = 0.2 > 0.0241; robustness = 0.3 < 0.5", **EVIDENCE}
+        {"strategy_id": "id00", "verdict": "watchlist", "reasons": "StepM p after costs = 0.2 > 0.07; robustness = 0.3 < 0.5", **EVIDENCE}
     ]
     returns = pd.DataFrame({"id00": rng.normal(0.001, 0.01, len(days)), "buy and hold": rng.normal(0, 0.03, len(days))}, index=days)
     probability = rng.uniform(size=len(days))
@@ -150,7 +150,7 @@ def test_an_empty_promotion_list_is_explained_with_what_the_nearest_lack(inputs:
     _, words = read(performance_report(inputs))
     assert "Nothing was promoted today" in words
     assert "12,480 strategies were tried" in words
-    assert "validation StepM p = 0.2 > 0.0241" in words
+    assert "StepM p after costs = 0.2 > 0.07" in words
     assert "robustness = 0.3 < 0.5" in words
     assert "stays in cash" in words
     assert "follows the benchmark" in read(performance_report(replace(inputs, benchmark="buy_and_hold")))[1]
@@ -158,10 +158,10 @@ def test_an_empty_promotion_list_is_explained_with_what_the_nearest_lack(inputs:
 
 def test_a_promotion_is_told_with_its_reasons(inputs: ReportInputs) -> None:
     leaderboard = inputs.leaderboard.copy()
-    leaderboard.loc[0, ["verdict", "reasons"]] = ["promoted", "validation StepM p = 0.01 <= 0.0241"]
+    leaderboard.loc[0, ["verdict", "reasons"]] = ["promoted", "StepM p after costs = 0.01 <= 0.07"]
     _, words = read(performance_report(replace(inputs, leaderboard=leaderboard)))
     assert "1 strategy survived the evidence" in words
-    assert "validation StepM p = 0.01 <= 0.0241" in words
+    assert "StepM p after costs = 0.01 <= 0.07" in words
     assert "Nothing was promoted" not in words
 
 

@@ -285,7 +285,7 @@ def test_waived_charges_leave_the_same_trades_and_take_nothing() -> None:
     free = every.waived()
     kept = ("market_targets", "capital", "lot", "min_notional", "participation")
     assert [getattr(free, name) for name in kept] == [getattr(every, name) for name in kept]
-    paid, dear, id = run(bars, [1, 6], [3, 8], side="short", terms={"costs": every})
+    paid, dear, _ = run(bars, [1, 6], [3, 8], side="short", terms={"costs": every})
     spared, cheap, _ = run(bars, [1, 6], [3, 8], side="short", terms={"costs": free})
     assert list(zip(paid["entry"], paid["exit"], strict=True)) == list(zip(spared["entry"], spared["exit"], strict=True))
     assert len(paid) == 2 and (paid["net_return"] < 0).all() and (spared["net_return"] == 0).all() and (spared["pnl"] == 0).all()

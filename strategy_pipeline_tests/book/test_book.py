@@ -21,7 +21,7 @@ START = dt.date(2025, 1, 1)
 class Look:
     strategy_id: str
     verdict: str = "promoted"
-    reasons: tuple[str, ...] = ("validation StepM p = 0.01 <= 0.1",)
+    reasons: tuple[str, ...] = ("StepM p after costs = 0.01 <= 0.07",)
     t_statistic: float = 4.0
     active_day_volatility: float = 0.01
 
@@ -50,7 +50,7 @@ def test_the_first_day_starts_empty_and_a_validated_strategy_incubates_the_next(
     book, transitions = Book().advance(START, evidence=[Look("a")])
     assert book.entries["a"].state == "validated" and book.active == ()
     assert transitions.to_dict("records")[0] | {"day": None} == {
-        "day": None, "strategy_id": "a", "from_state": "candidate", "to_state": "validated", "reason": "validation StepM p = 0.01 <= 0.1",
+        "day": None, "strategy_id": "a", "from_state": "candidate", "to_state": "validated", "reason": "StepM p after costs = 0.01 <= 0.07",
     }  # fmt: skip
     book, transitions = book.advance(day(1), evidence=[Look("a")])
     assert transitions.to_state.tolist() == ["incubating"] and "e-value" in transitions.reason[0]

@@ -90,8 +90,22 @@ def test_where_returns_before_costs_are_not_given_those_after_must_reach_the_lev
     assert one is not None and one.reasons == (f"validation StepM p after costs = {one.stepm_p_value:.3g} <= 0.02",)
 
 
+def test_between_the_levels_after_costs_only_proof_before_them_passes():
+    returns = market(101, planted=5.0)
+    out = returns[CUT + 5 :]
+    for _ in range(200):  # a little worse after costs, until they leave it doubtful
+        item = through_the_gate(returns).of("s0000")
+        if item is None or item.stepm_p_value > Gate().level:
+            break
+        out[:, 0] -= 1e-5
+    assert item is not None and Gate().level < item.stepm_p_value < Gate().net_level
+    assert item.verdict == "watchlist" and item.why.endswith("> 0.02")
+    proved, doubtful = (through_the_gate(returns, gross=given).of("s0000") for given in (out + 0.01, out))
+    assert proved is not None and proved.verdict == "promoted"
+    assert doubtful is not None and doubtful.verdict == "watchlist" and doubtful.why.startswith("validation StepM p before costs")
+
+
 def test_neither_proof_makes_up_for_the_other():
-    """p of about 0.04 after costs passes only where there is proof before them; proof before them does not pay the costs."""
     returns = market(101, planted=5.0)
     out = returns[CUT + 5 :]
     nothing = out - out.mean(axis=0)
