@@ -3,16 +3,17 @@
 Each command prints a table; ``--out`` keeps finished pieces in a file, so that a stopped run goes on there. Figures are the
 same for every number of workers.
 
-    python benchmarks/evidence.py null --data FOLDER --markets 40 --strategies 1000 --seed 20281 --out null.jsonl
-    python benchmarks/evidence.py power --data FOLDER --markets 160 --strategies 1000 --seed 20282 --out power.jsonl
-    python benchmarks/evidence.py sizes --seed 20283
+    python benchmarks/evidence.py null --data FOLDER --markets 40 --strategies 1000 --seed 20301 --out null.jsonl
+    python benchmarks/evidence.py power --data FOLDER --markets 160 --strategies 1000 --seed 20302 --out power.jsonl
+    python benchmarks/evidence.py power --data FOLDER --markets 40 --strategies 1000 --strength 0 --seed 20304 --out eaten.jsonl
+    python benchmarks/evidence.py sizes --seed 20303
     python benchmarks/evidence.py tests --seed 20266
     python benchmarks/evidence.py forward --searches 10000 --seed 20267
     python benchmarks/evidence.py speed
-    python benchmarks/evidence.py year --data FOLDER --markets 20 --seed 20291 --out year-null.jsonl
-    python benchmarks/evidence.py year --data FOLDER --markets 20 --seed 20292 --sharpe 3 --out year-planted.jsonl
-    python benchmarks/evidence.py null --scope single --data FOLDER --markets 40 --strategies 500 --seed 20293 --out single.jsonl
-    python benchmarks/evidence.py null --scope pairs --data FOLDER --markets 40 --strategies 500 --seed 20294 --out pairs.jsonl
+    python benchmarks/evidence.py year --data FOLDER --markets 20 --seed 20311 --out year-null.jsonl
+    python benchmarks/evidence.py year --data FOLDER --markets 20 --seed 20312 --sharpe 3 --out year-planted.jsonl
+    python benchmarks/evidence.py null --scope single --data FOLDER --markets 40 --strategies 500 --seed 20313 --out single.jsonl
+    python benchmarks/evidence.py null --scope pairs --data FOLDER --markets 40 --strategies 500 --seed 20314 --out pairs.jsonl
 """
 
 from __future__ import annotations
