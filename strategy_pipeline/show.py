@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from strategy_pipeline.strategies import Strategy
 
 _LEADERBOARD = [
-    "rank", "strategy_id", "family", "state", "sharpe_train", "sharpe_validation", "t_stat", "dsr", "stepm_p", "trades", "verdict",
+    "rank", "strategy_id", "family", "state", "sharpe_train", "sharpe_validation", "dsr", "gross_p", "stepm_p", "trades", "verdict",
 ]  # fmt: skip
 AUDITED_BARS = 6_000  # the look-ahead audit recomputes everything many times: the newest bars suffice
 _ASSETS = ["rank", "symbol", "score", "close", "return_1d", "return_30d", "volatility", "traded_value"]

@@ -11,7 +11,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -456,11 +456,12 @@ def strategy_book(workspace: Workspace, day: dt.date) -> StageReport:
 
 
 def judged(workspace: Workspace, day: dt.date) -> list[Evidence]:
-    """The evidence of a day, as it was decided."""
+    """The evidence of a day, as it was decided; what only an earlier gate measured is left out."""
     from strategy_pipeline.selection import Evidence
 
     frame = workspace.lake.read(f"strategies/evidence/{day}/evidence.parquet")
-    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
+    known = {field.name for field in fields(Evidence)}
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items() if k in known} for row in frame.to_dict(orient="records")]
     return [Evidence(**{**row, "reasons": tuple(str(row["reasons"]).split("; ")) if row["reasons"] else ()}) for row in rows]
 
 

@@ -165,3 +165,12 @@ def test_ancestors_are_found_through_generations_and_requests_of_later_days_are_
     both = Book({"p": entry("p", 2), "c": entry("c", 4)})
     assert judged_after(["g"], known, both) == {"g": dt.date(2025, 1, 4)}
     assert judged_after(["c", "g"], known | {"p": {"g"}}, both)["c"] == dt.date(2025, 1, 2)  # a circle ends
+
+
+def test_evidence_that_an_earlier_gate_left_is_still_read(two_days: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = strategies.judged(two_days, FIRST)
+    kept = two_days.lake.read(f"strategies/evidence/{FIRST}/evidence.parquet")
+    earlier = kept.drop(columns="gross_p_value").assign(search_p_value=0.5, allowed_p_value=0.01)
+    monkeypatch.setattr(type(two_days.lake), "read", lambda lake, path, columns=None: earlier)
+    then = strategies.judged(two_days, FIRST)
+    assert [item.strategy_id for item in then] == [item.strategy_id for item in now] and all(np.isnan(item.gross_p_value) for item in then)
