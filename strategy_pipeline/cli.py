@@ -485,12 +485,14 @@ def _audit_promotions(
     settings: Settings, what: str, markets: int, strategies: int, methods: list[str] | None, strength: str, journal: Path | None,
     day: dt.datetime | None, as_json: bool,
 ) -> None:  # fmt: skip
+    from strategy_pipeline.audit import check_promotions
     from strategy_pipeline.show import run_promotion_audit
 
     try:
         strengths = tuple(float(part) for part in _split(strength) or [])
     except ValueError:
         raise SettingsError(f"Expected --strength as numbers, was {strength!r}; write 1,2,3,4") from None
+    check_promotions(what, markets, strategies, strengths, methods)  # before anything runs
     workspace, date = _open(settings, day)
     found = run_promotion_audit(workspace, date, what, markets, strategies, strengths, methods, journal, quiet=as_json)
     if as_json:

@@ -294,11 +294,16 @@ def test_the_null_and_power_audits_print_exact_intervals_and_go_on(said: Said, t
         said("audit", "power", "--markets", "1", "--strength", "8", *asked, "--json", "--journal", str(tmp_path / "power.jsonl"))
     )
     assert planted["markets"][0]["sharpe"] == pytest.approx(8, abs=0.05) and (tmp_path / "power.jsonl").exists()
-    for wrong, message in ((["--strength", "much"], "numbers, was 'much'"), (["--strength", "-1"], "from 0 to 20")):
+    for wrong, message in (
+        (["--strength", "much"], "numbers, was 'much'"),
+        (["--strength", "-1"], "from 0 to 20"),
+        (["--methods", "magic"], "was 'magic'"),
+    ):
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
-            main(["audit", "power", *wrong, "--markets", "1", *asked])
+            main(["audit", "power", "--markets", "1", *asked, *wrong, "--home", str(tmp_path / "untouched")])
         assert stopped.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "untouched").exists()
 
 
 def test_an_entry_whose_warm_up_exceeds_the_history_is_not_judged(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from strategy_pipeline.audit.journal import Journal, JournalError
     from strategy_pipeline.audit.lookahead import audit_lookahead
-    from strategy_pipeline.audit.promotions import PromotionAudit, audit_promotions
+    from strategy_pipeline.audit.promotions import PromotionAudit, audit_promotions, check_promotions
     from strategy_pipeline.audit.scopes import audit_scope, pair_strategies, pair_world
     from strategy_pipeline.audit.subjects import catalog_functions, feature_functions, left_out
     from strategy_pipeline.audit.warmup import audit_warmup
@@ -29,6 +29,7 @@ __all__ = [
     "audit_scope",
     "audit_warmup",
     "catalog_functions",
+    "check_promotions",
     "feature_functions",
     "forecast_like",
     "left_out",
@@ -45,6 +46,7 @@ _MODULE_OF = {
     "PromotionAudit": "promotions",
     "World": "worlds",
     "audit_promotions": "promotions",
+    "check_promotions": "promotions",
     "audit_scope": "scopes",
     "pair_strategies": "scopes",
     "pair_world": "scopes",

@@ -150,16 +150,8 @@ def audit_promotions(
 
     Market k is the same whatever else was asked for. `SettingsError` for counts and strengths that cannot be.
     """
-    from strategy_pipeline.generation import methods as registered
-
-    if what not in ("null", "power"):
-        raise SettingsError(f"Expected an audit of null or power, was {what!r}; choose one of them")
-    if markets < 1 or strategies < 1:
-        raise SettingsError(f"Expected at least 1 market and 1 strategy, was {markets} and {strategies}; nothing would be audited")
-    strong = tuple(float(value) for value in strengths)
-    if what == "power" and (not strong or not min(strong) >= 0 or not max(strong) <= 20):
-        raise SettingsError(f"Expected annual Sharpe ratios from 0 to 20, was {list(strengths)}; 1,2,3,4 is the usual curve")
-    gate, chosen = gate or Gate(), tuple(methods) if methods else registered()
+    strong, chosen = check_promotions(what, markets, strategies, strengths, methods)
+    gate = gate or Gate()
     run = {
         "audit": what, "bars": bars.fingerprint, "strategies": strategies, "seed": seed, "methods": list(chosen), "gate": asdict(gate),
         "costs": repr(costs), "monte_carlo": monte_carlo, "strengths": list(strong) if what == "power" else None,
@@ -179,6 +171,24 @@ def audit_promotions(
         return {name: value for name, value in (known or {}).items() if name != "key"}
 
     return PromotionAudit(tuple(map_shards(one, range(markets), workers=workers)), what)
+
+
+def check_promotions(
+    what: str, markets: int, strategies: int, strengths: Sequence[float] = STRENGTHS, methods: Sequence[str] | None = None
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """The strengths and methods meant, or SettingsError or StrategyError: what can be told of an audit before there is a market."""
+    from strategy_pipeline.generation import check_request
+    from strategy_pipeline.generation import methods as registered
+
+    if what not in ("null", "power"):
+        raise SettingsError(f"Expected an audit of null or power, was {what!r}; choose one of them")
+    if markets < 1 or strategies < 1:
+        raise SettingsError(f"Expected at least 1 market and 1 strategy, was {markets} and {strategies}; nothing would be audited")
+    strong = tuple(float(value) for value in strengths)
+    if what == "power" and (not strong or not min(strong) >= 0 or not max(strong) <= 20):
+        raise SettingsError(f"Expected annual Sharpe ratios from 0 to 20, was {list(strengths)}; 1,2,3,4 is the usual curve")
+    _, chosen = check_request(strategies, methods=tuple(methods) if methods else registered())
+    return strong, chosen
 
 
 def _market(
